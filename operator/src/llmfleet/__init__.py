@@ -1,0 +1,1 @@
+"""llmfleet: a Kubernetes operator for fleets of vLLM servers."""

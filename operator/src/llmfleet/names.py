@@ -1,0 +1,158 @@
+"""Every name that crosses a border: labels, annotations, ports, condition types, reasons, metrics. Declared once, each with its sentence."""
+
+from enum import StrEnum
+from typing import Final
+
+# --- The API ---------------------------------------------------------------------------------------------------------
+
+GROUP: Final = "llmfleet.dev"
+"""API group of everything that people write, and the prefix of every label and annotation of ours."""
+
+VERSION: Final = "v1alpha1"
+"""The only version of the API so far."""
+
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+"""`apiVersion` of an LLMService."""
+
+LLMSERVICE: Final = "LLMService"
+"""Kind: one model behind one OpenAI-compatible endpoint."""
+
+LLMSERVICES: Final = "llmservices"
+"""Plural of LLMService, as in URLs and RBAC rules."""
+
+MAX_NAME_LENGTH: Final = 50
+"""Longest name of an LLMService: children append up to 13 characters and stay DNS-1035 labels (63)."""
+
+# --- Who writes ------------------------------------------------------------------------------------------------------
+
+FIELD_MANAGER: Final = "llmfleet"
+"""Field manager of every server-side apply to a child."""
+
+STATUS_FIELD_MANAGER: Final = "llmfleet-status"
+"""Field manager of the status of an LLMService; apart from the children's, so that a child's entry is never mistaken for it."""
+
+# --- Labels and annotations ------------------------------------------------------------------------------------------
+
+LABEL_NAME: Final = "app.kubernetes.io/name"
+"""Recommended label; the model server: always `vllm`."""
+
+LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
+"""Recommended label; the LLMService's name."""
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+"""Recommended label; the watches select on it, so an object that loses it is seen as deleted, and is looked at again."""
+
+MANAGED_BY: Final = "llmfleet"
+"""Value of LABEL_MANAGED_BY on every child and pod."""
+
+LABEL_SERVICE: Final = f"{GROUP}/service"
+"""The LLMService's name, on children and pods; with the namespace it is the owner's key."""
+
+LABEL_ROLE: Final = f"{GROUP}/role"
+"""What a pod is for; so far only `engine`. Part of the selectors: a user's labels never are."""
+
+ROLE_ENGINE: Final = "engine"
+"""A pod that runs vLLM and answers requests."""
+
+ANNOTATION_APPLIED: Final = f"{GROUP}/applied"
+"""Hash of the manifest as rendered; a child whose hash and field ownership are as rendered needs no write."""
+
+ANNOTATION_CONFIG: Final = f"{GROUP}/config"
+"""On the pod template: hash of the content of referenced ConfigMaps, so that new content rolls out."""
+
+# --- The pod ---------------------------------------------------------------------------------------------------------
+
+ENGINE_SUFFIX: Final = "-engine"
+"""The workload, its HPA, PodDisruptionBudget and ServiceAccount are `<name>-engine`; the client Service is `<name>`."""
+
+ENGINE_CONTAINER: Final = "engine"
+"""Container that runs the launcher and, as its child, vLLM."""
+
+RUNTIME_CONTAINER: Final = "runtime"
+"""Init container that copies the runtime's zipapp into the shared volume."""
+
+RUNTIME_DIR: Final = "/llmfleet"
+"""Where the runtime's zipapp lies in the engine's container."""
+
+ENGINE_PORT: Final = 8000
+"""vLLM's OpenAI server."""
+
+LAUNCHER_PORT: Final = 8001
+"""The launcher: /readyz, /livez, /report."""
+
+SERVICE_PORT: Final = 80
+"""Port of the client Service."""
+
+PORT_HTTP: Final = "http"
+"""Name of vLLM's port in pod and Service."""
+
+PORT_LAUNCHER: Final = "launcher"
+"""Name of the launcher's port in the pod."""
+
+# --- Conditions ------------------------------------------------------------------------------------------------------
+
+
+class ConditionType(StrEnum):
+    """Condition types of an LLMService, in the order in which they are shown (kstatus reads the first three)."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    ACCEPTED = "Accepted"
+    AVAILABLE = "Available"
+    AUTOSCALING_ACTIVE = "AutoscalingActive"
+
+
+class Reason(StrEnum):
+    """Reasons of conditions: a closed list; a person can look each up in the docs."""
+
+    SERVING = "Serving"
+    """Every wanted replica answers."""
+    STOPPED = "Stopped"
+    """replicas is 0, and nothing runs."""
+    VALID = "Valid"
+    """The checks pass."""
+    INVALID = "Invalid"
+    """A check or the API server refuses the specification."""
+    ROLLING_OUT = "RollingOut"
+    """The current generation is not on every replica yet."""
+    LOADING = "Loading"
+    """Replicas are starting: pulling, loading weights, warming up."""
+    NO_REPLICA_ANSWERS = "NoReplicaAnswers"
+    """No replica is ready."""
+    UP_TO_DATE = "UpToDate"
+    """Nothing is under way."""
+    PROGRESSING = "Progressing"
+    """Nothing is in the way: not stalled."""
+    FOREIGN_OBJECT = "ForeignObject"
+    """An object of a child's name exists that is not ours; it is left alone."""
+    CHILD_REFUSED = "ChildRefused"
+    """The API server refuses a child that is not the workload (quota, admission, ill-typed)."""
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    """An image of the pod cannot be pulled."""
+    UNSCHEDULABLE = "Unschedulable"
+    """The scheduler finds no node; the message is the scheduler's."""
+    CRASH_LOOP = "CrashLoop"
+    """The engine ends again and again; the message is the engine's own error line."""
+    POD_REFUSED = "PodRefused"
+    """The workload cannot create pods (quota, pod security, missing account); the message is the controller's."""
+    CONFIG_ERROR = "ConfigError"
+    """A Secret, ConfigMap or key that the pod refers to does not exist."""
+    SCALING = "Scaling"
+    """The HPA reads the demand and scales."""
+    NO_METRIC = "NoMetric"
+    """The HPA gets no demand and holds the replicas."""
+    SCALING_DISABLED = "ScalingDisabled"
+    """Someone set the workload's replicas to 0: the HPA stands still."""
+
+
+# --- The metric that the HPA reads -----------------------------------------------------------------------------------
+
+METRIC_DEMAND: Final = "demand"
+"""Replicas that the work in sight asks for; the HPA's Object metric with AverageValue 1."""
+
+METRIC_QUEUE_DEPTH: Final = "queue_depth"
+"""Requests waiting in all replicas; for people's own HPAs."""
+
+METRIC_IN_FLIGHT: Final = "in_flight"
+"""Requests waiting and running in all replicas; for people's own HPAs."""
