@@ -1,0 +1,1 @@
+"""The process: settings, watch streams, health, telemetry, wiring."""

@@ -1,0 +1,67 @@
+"""What an installation may set: environment variables `LLMFLEET_*`, and the source of the chart's values schema."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Settings(BaseSettings):
+    """Settings of one operator process. The chart sets each from the value of the same camelCase name under `operator`."""
+
+    model_config = SettingsConfigDict(env_prefix="LLMFLEET_", frozen=True, use_attribute_docstrings=True, extra="ignore")
+
+    namespace: str
+    """Namespace of the operator itself: its Lease and the Secret of its serving certificate live there."""
+
+    identity: str
+    """Name of this process in the Lease; the pod's name."""
+
+    runtime_image: str
+    """Image of the init container that copies the runtime into engine pods."""
+
+    service_name: str = "llmfleet"
+    """Service in front of the operator's metrics API; the serving certificate carries its DNS names."""
+
+    certificate_secret: str = "llmfleet-certificate"
+    """Secret in which the operator keeps its own certificate authority and serving certificate."""
+
+    lease_name: str = "llmfleet"
+    """Lease by which the replicas agree on who writes."""
+
+    default_profile: str = "nvidia"
+    """Accelerator profile of services that name none."""
+
+    log_level: LogLevel = LogLevel.INFO
+    """How much is logged, as JSON lines on standard output."""
+
+    workers: Annotated[int, Field(ge=1, le=256)] = 8
+    """Services reconciled at the same time."""
+
+    resync_seconds: Annotated[float, Field(ge=10)] = 300
+    """How often everything is listed again, to find what the watches missed."""
+
+    scrape_interval_seconds: Annotated[float, Field(ge=1)] = 5
+    """How often the engines' queues are read."""
+
+    minimum_drain_seconds: Annotated[float, Field(ge=0, le=60)] = 3
+    """How long a stopping engine pod keeps serving at least, so that every node has taken it out of its routes."""
+
+    health_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """Plain HTTP: /healthz, /readyz and the operator's own /metrics."""
+
+    metrics_api_port: Annotated[int, Field(ge=1, le=65535)] = 8443
+    """TLS: the custom metrics API that the API server's aggregator asks on behalf of the HPA."""
+
+    metrics_api: bool = True
+    """Serve the custom metrics API; without it, autoscaling holds the replicas."""
