@@ -1,0 +1,72 @@
+"""The base of every model that people write or read, and the types that Kubernetes' conventions ask for.
+
+Two representations and one convention: in Python attributes are snake_case, on the wire camelCase; `to_wire()` is the only way out
+and `model_validate(..., by_alias=True, by_name=False)` (planning.parse) the only way in for people's data.
+"""
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+QUANTITY_PATTERN: Final = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$"
+"""Kubernetes' own grammar of a quantity (apimachinery resource.Quantity) without a sign: a negative resource is an error."""
+
+DNS_1123_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+"""Names of volumes and ports."""
+
+DNS_1123_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+"""Names of Secrets, ConfigMaps and claims; dots in a row are left to the API server."""
+
+
+class Wire(BaseModel):
+    """A frozen model: unknown fields are errors, because nothing may be silently ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    def to_wire(self) -> dict[str, Any]:
+        """The object as JSON-ready values: camelCase, without absent fields, lists and maps that are empty by default included only when set."""
+        wire: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+        return wire
+
+
+def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """Schema extra of CEL rules; each pair is (rule, message), and the message names the remedy."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+
+
+def list_map(*keys: str) -> dict[str, Any]:
+    """Schema extra of a list whose items are named: server-side apply merges it item by item instead of replacing it."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
+
+
+def _quantity(value: object) -> str:
+    """A quantity as a string; integers are accepted as Kubernetes accepts them."""
+    text = str(value)
+    if isinstance(value, bool) or not isinstance(value, int | str) or not re.fullmatch(QUANTITY_PATTERN, text):
+        raise ValueError("must be a Kubernetes quantity such as 500m, 2 or 16Gi")
+    return text
+
+
+INT_OR_STRING: Final[dict[str, Any]] = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
+"""The only union that a structural schema can express."""
+
+Quantity = Annotated[str, PlainValidator(_quantity), WithJsonSchema({**INT_OR_STRING, "pattern": QUANTITY_PATTERN, "maxLength": 32})]
+"""An amount of a resource, kept as it was written: `1Gi` and `1024Mi` are compared by Kubernetes, never by us."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_1123_SUBDOMAIN)]
+"""Name of another object in the same namespace."""
+
+Key = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+"""Key of a Secret or ConfigMap."""
+
+LabelValue = Annotated[str, Field(max_length=63)]
+"""Value of a label."""
