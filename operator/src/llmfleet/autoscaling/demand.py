@@ -86,7 +86,8 @@ def demand(load: Load | None, target: Target, bounds: Bounds, replicas: Replicas
     needed, arithmetic = _needed(load, target)
     silent = sorted(replicas.ready - load.heard)
     if silent and min(needed, bounds.maximum) <= replicas.wanted:
-        return NoData(f"{len(silent)} of {len(replicas.ready)} ready replicas did not answer for {SAMPLE_LIFE_SECONDS:.0f} s ({_some(silent)}): their load is unknown")
+        who = f"{len(silent)} of {_count(len(replicas.ready), 'ready replica')}"
+        return NoData(f"{who} did not answer for {SAMPLE_LIFE_SECONDS:.0f} s ({_some(silent)}): their load is unknown")
     if needed > replicas.wanted and _on_their_way(replicas, now_seconds):
         return _clamped(replicas.wanted, f"{arithmetic}; {_count(replicas.loading, 'replica')} still loading, no more until then", bounds)
     return _clamped(needed, arithmetic, bounds)

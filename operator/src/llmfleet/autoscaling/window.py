@@ -27,7 +27,7 @@ MEMORY_SECONDS: Final = 30 * 60.0
 """How long learned slots are remembered. Once enough replicas run nothing waits any more, and without memory the scale-down would forget why it scaled up."""
 
 ASSUMED_SLOTS: Final = 256
-"""Slots of a replica that reports no limit: vLLM's smallest default of --max-num-seqs on a GPU (0.32, `EngineArgs.get_batch_defaults`: less than 70 GiB, or A100)."""
+"""Slots of a replica that reports no limit: vLLM's smallest default of --max-num-seqs on a GPU (vLLM 0.32, arg_utils `get_batch_defaults`: < 70 GiB or A100)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,7 @@ class Window:
 
     def _last(self, now_seconds: float) -> dict[str, Sample]:
         """The last sample of each replica, where it still counts."""
-        return {
-            replica: history[-1] for replica, history in self._samples.items() if history and history[-1].at_seconds > now_seconds - SAMPLE_LIFE_SECONDS
-        }
+        return {replica: history[-1] for replica, history in self._samples.items() if history and history[-1].at_seconds > now_seconds - SAMPLE_LIFE_SECONDS}
 
     def _slots(self, now_seconds: float, last: Mapping[str, Sample]) -> Slots:
         reported = min((sample.max_sequences for sample in last.values() if sample.max_sequences is not None), default=None)

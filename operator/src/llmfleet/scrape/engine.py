@@ -1,0 +1,72 @@
+"""One engine pod over HTTP: what it is asked, and how little it may cost."""
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from llmfleet import names
+from llmfleet.scrape import queue_metrics, report
+
+REQUEST_TIMEOUT_SECONDS: Final = 2.0
+"""Time of one request; an answer takes a millisecond. A pod that is slower counts with its last sample, and must not hold up the round."""
+
+
+class UnexpectedAnswer(ValueError):
+    """The pod answered with something else than was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pod to read."""
+
+    pod: str
+    """Name of the pod."""
+    address: str
+    """IP address of the pod, from its status."""
+    state: str = ""
+    """Anything that changes with the pod's state (ready, restarts): the report is read again when it does."""
+    engine_port: int = names.ENGINE_PORT
+    launcher_port: int = names.LAUNCHER_PORT
+
+
+def session() -> aiohttp.ClientSession:
+    """The session to read engines with: no connection is kept.
+
+    vLLM closes an idle connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE), and that is how often it is asked: a kept one would nearly always die in hand.
+    Call it inside a running event loop; the caller closes it.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
+        auto_decompress=False,
+    )
+
+
+async def read_queue(client: aiohttp.ClientSession, target: Target) -> queue_metrics.Queue:
+    """Requests waiting and running; aiohttp.ClientError, TimeoutError, OSError or ValueError where there is no such answer."""
+    content = await _get(client, target, target.engine_port, queue_metrics.PATH, queue_metrics.MAX_BYTES)
+    return queue_metrics.parse(content.decode(errors="replace"))
+
+
+async def read_report(client: aiohttp.ClientSession, target: Target) -> report.Report:
+    """The launcher's report; errors as of `read_queue`."""
+    return report.parse(await _get(client, target, target.launcher_port, report.PATH, report.MAX_BYTES))
+
+
+async def _get(client: aiohttp.ClientSession, target: Target, port: int, path: str, max_bytes: int) -> bytes:
+    """Body of a 200; a redirect is not followed, so that a pod cannot send us anywhere else."""
+    address = ipaddress.ip_address(target.address)
+    host = f"[{address}]" if address.version == 6 else str(address)
+    async with client.get(URL(f"http://{host}:{port}{path}", encoded=True), allow_redirects=False) as response:
+        if response.status != 200:
+            raise UnexpectedAnswer(f"HTTP {response.status}")
+        content = bytearray()
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > max_bytes:
+                raise UnexpectedAnswer(f"more than {max_bytes:,} bytes")
+        return bytes(content)

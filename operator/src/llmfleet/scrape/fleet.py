@@ -1,0 +1,76 @@
+"""What is known of every service's engines: the scraper writes it; status and the metrics API read it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from llmfleet.autoscaling.demand import Bounds, Demand, NoData, Replicas, Target, demand
+from llmfleet.autoscaling.window import Load, Sample, Window
+from llmfleet.kube.objects import Key
+from llmfleet.scrape.queue_metrics import Queue
+from llmfleet.scrape.report import Report
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A report, and when and in which state of the pod it was read."""
+
+    report: Report
+    pod_state: str
+    at_seconds: float
+
+
+@dataclass(slots=True)
+class _Service:
+    window: Window = field(default_factory=Window)
+    reports: dict[str, _Read] = field(default_factory=dict)
+
+
+class Fleet:
+    """Windows and reports by service (namespace, name). Times are seconds since the epoch. All methods belong to one event loop and none of them waits."""
+
+    def __init__(self) -> None:
+        self._services: dict[Key, _Service] = {}
+
+    def demand_of(self, key: Key, target: Target, bounds: Bounds, replicas: Replicas, now_seconds: float) -> Demand | NoData:
+        """The demand of one service, or why it is unknown; what the metrics API serves and status shows is this one answer."""
+        return demand(self.load_of(key, now_seconds), target, bounds, replicas, now_seconds)
+
+    def load_of(self, key: Key, now_seconds: float) -> Load | None:
+        """Requests waiting and running of one service; None where no replica answered lately."""
+        service = self._services.get(key)
+        return service.window.load(now_seconds) if service is not None else None
+
+    def report_of(self, key: Key, pod: str) -> Report | None:
+        """The last report of a pod; None where it gave none."""
+        service = self._services.get(key)
+        read = service.reports.get(pod) if service is not None else None
+        return read.report if read is not None else None
+
+    def keep(self, services: Collection[Key]) -> None:
+        """Forget every other service."""
+        self._services = {key: self._services.get(key) or _Service() for key in services}
+
+    def record(self, key: Key, at_seconds: float, pods: Collection[str], queues: Mapping[str, Queue]) -> None:
+        """Take one round of a service: the pods that exist, all others are forgotten, and the queues of those that answered."""
+        service = self._services.get(key)
+        if service is None:  # Gone while its round was under way.
+            return
+        service.reports = {pod: read for pod, read in service.reports.items() if pod in pods}
+        samples = {pod: Sample(at_seconds, queue.waiting, queue.running, self._max_sequences(key, pod)) for pod, queue in queues.items()}
+        service.window.observe(at_seconds, pods, samples)
+
+    def record_report(self, key: Key, pod: str, pod_state: str, at_seconds: float, report: Report) -> None:
+        """Take the report of one pod, read while the pod was in that state."""
+        service = self._services.get(key)
+        if service is not None:
+            service.reports[pod] = _Read(report, pod_state, at_seconds)
+
+    def report_is_due(self, key: Key, pod: str, pod_state: str, oldest_seconds: float) -> bool:
+        """Whether a pod's report is missing, of another state of the pod, or was read before `oldest_seconds`."""
+        service = self._services.get(key)
+        read = service.reports.get(pod) if service is not None else None
+        return read is None or read.pod_state != pod_state or read.at_seconds <= oldest_seconds
+
+    def _max_sequences(self, key: Key, pod: str) -> int | None:
+        report = self.report_of(key, pod)
+        return report.max_sequences if report is not None else None
