@@ -1,0 +1,63 @@
+"""The kinds that the operator reads or writes, and where each lives in the API server's URLs.
+
+A closed table instead of discovery: the operator knows what it touches, its RBAC names the same kinds, and a URL costs no request.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llmfleet import names
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of object, as the API server names it; hashable, so that it keys the store."""
+
+    group: str
+    """API group; empty for the core group."""
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        """`apiVersion` as in a manifest: `group/version`, or the bare version in the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """URL path of one object, or without a name of the collection; a namespaced kind without a namespace means all namespaces."""
+        parts = ["/apis" if self.group else "/api", self.api_version]
+        if self.namespaced and namespace is not None:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        parts += [part for part in (name, subresource) if part is not None]
+        return "/".join(parts)
+
+
+LLMSERVICE: Final = Kind(names.GROUP, names.VERSION, names.LLMSERVICES, names.LLMSERVICE)
+DEPLOYMENT: Final = Kind("apps", "v1", "deployments", "Deployment")
+SERVICE: Final = Kind("", "v1", "services", "Service")
+SERVICE_ACCOUNT: Final = Kind("", "v1", "serviceaccounts", "ServiceAccount")
+HORIZONTAL_POD_AUTOSCALER: Final = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+POD_DISRUPTION_BUDGET: Final = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+POD: Final = Kind("", "v1", "pods", "Pod")
+CONFIG_MAP: Final = Kind("", "v1", "configmaps", "ConfigMap")
+SECRET: Final = Kind("", "v1", "secrets", "Secret")
+LEASE: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+API_SERVICE: Final = Kind("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
+SUBJECT_ACCESS_REVIEW: Final = Kind("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
+
+_KINDS: Final = {
+    (kind.api_version, kind.kind): kind
+    for kind in (
+        LLMSERVICE, DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, POD, CONFIG_MAP, SECRET, LEASE,
+        API_SERVICE, SUBJECT_ACCESS_REVIEW,
+    )
+}  # fmt: skip
+
+
+def kind_of(manifest: Mapping[str, Any]) -> Kind:
+    """Kind of a manifest by its apiVersion and kind; KeyError names one that is not in the table."""
+    return _KINDS[manifest["apiVersion"], manifest["kind"]]

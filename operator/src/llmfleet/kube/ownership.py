@@ -1,0 +1,105 @@
+"""Is a child as it was rendered? Answered from the object alone, without comparing values.
+
+A child carries the hash of the manifest that it was rendered from, and the API server books on us, in managedFields, every path that we applied. Whoever
+writes another value there, by whatever means, takes the path out of our entry. So: the hash is the current one and our entry still covers every path
+of the manifest, or the child is applied again. That needs no memory (a restart costs no write), is not fooled by quantities spelled differently
+(`1024Mi`, `1Gi`), nor by defaults, nor by mutating webhooks: what they add or change within our request is booked on us as well.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from llmfleet import names
+from llmfleet.kube.kinds import Kind, kind_of
+from llmfleet.kube.objects import Key, Object, annotations_of, key_of, uid_of
+from llmfleet.kube.schemas import ATOMIC, MergeRules, Node
+from llmfleet.kube.slim import owned_entry
+
+Paths = dict[str, Any]
+"""A set of field paths in the form of fieldsV1: `f:` a field, `k:` a list item by its keys, `v:` an item of a set, `.` the item itself."""
+
+
+def rendered_hash(manifest: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits over the manifest as rendered, whatever its order of fields, without the annotation that carries this hash."""
+    metadata = dict(manifest["metadata"])
+    metadata["annotations"] = {name: value for name, value in annotations_of(manifest).items() if name != names.ANNOTATION_APPLIED}
+    canonical = json.dumps({**manifest, "metadata": metadata}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def stamped(manifest: Object) -> Object:
+    """The manifest with its own hash as annotation: what is sent."""
+    metadata = manifest["metadata"]
+    annotations = {**annotations_of(manifest), names.ANNOTATION_APPLIED: rendered_hash(manifest)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def owned_paths(manifest: Mapping[str, Any], schemas: MergeRules) -> Paths:
+    """Paths that the API server books on whoever applies the manifest; what identifies the object itself is nobody's."""
+    metadata = {name: value for name, value in manifest["metadata"].items() if name not in ("name", "namespace")}
+    content = {name: value for name, value in manifest.items() if name not in ("apiVersion", "kind")}
+    return _paths({**content, "metadata": metadata}, schemas[kind_of(manifest)])
+
+
+def _paths(value: Any, node: Node) -> Paths:
+    if isinstance(value, dict) and (node.fields is not None or node.values is not None):
+        return {f"f:{name}": _paths(item, _member(node, name)) for name, item in value.items()}
+    if isinstance(value, list) and node.items is not None:
+        return dict(_item(item, node.items, node.keys) for item in value)
+    return {}
+
+
+def _member(node: Node, name: str) -> Node:
+    return (node.fields or {}).get(name) or node.values or ATOMIC
+
+
+def _item(item: Any, node: Node, keys: tuple[tuple[str, Any], ...] | None) -> tuple[str, Paths]:
+    if keys is None:
+        return "v:" + _json(item), {}
+    identity = {key: item.get(key, default) for key, default in keys if key in item or default is not None}
+    below = _paths(item, node)
+    return "k:" + _json(identity), {".": {}, **below} if below else {}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def covers(owned: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether every wanted path is owned. More may be owned: what a mutating webhook added to our request."""
+    return all(path in owned and covers(owned[path], below) for path, below in wanted.items())
+
+
+class Applied:
+    """What the API server made of our last applies, for servers that book less than we sent.
+
+    A server whose version or feature gates do not know a field may drop it; our entry then never covers the manifest, and the child would be applied at
+    every look. So an entry that is the very one with which the server answered our own apply of the same hash is accepted too. Forgotten at a restart,
+    which costs such children one write that changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[Kind, Key], tuple[str, str, str]] = {}
+
+    def remember(self, kind: Kind, answer: Object) -> None:
+        """Keep what an apply was answered with: the whole object, with its managedFields."""
+        self._answers[kind, key_of(answer)] = (uid_of(answer), _applied_hash(answer), owned_entry(answer))
+
+    def forget(self, kind: Kind, key: Key) -> None:
+        """The child is gone or no longer wanted."""
+        self._answers.pop((kind, key), None)
+
+    def as_rendered(self, kind: Kind, live: Object, manifest: Mapping[str, Any], schemas: MergeRules) -> bool:
+        """Whether a slim live child needs no apply of the manifest (with or without its stamp)."""
+        expected, owned = rendered_hash(manifest), live["owned"]
+        if _applied_hash(live) != expected or not owned:
+            return False
+        if self._answers.get((kind, key_of(live))) == (uid_of(live), expected, owned):
+            return True
+        return covers(json.loads(owned), owned_paths(manifest, schemas))
+
+
+def _applied_hash(obj: Object) -> str:
+    return annotations_of(obj).get(names.ANNOTATION_APPLIED, "")

@@ -1,0 +1,74 @@
+"""What is kept of an object: enough to reconcile without a request, little enough that thousands fit.
+
+Strings that recur from object to object (keys, label values, the ownership of fields, which all children of one shape share) are interned: they are
+held once for the fleet. Measured in tests/unit/kube/test_slim.py.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from llmfleet import names
+from llmfleet.kube.objects import Object, annotations_of
+
+_CHILD_METADATA: Final = (
+    "name", "namespace", "uid", "labels", "ownerReferences", "generation", "resourceVersion", "deletionTimestamp", "creationTimestamp",
+)  # fmt: skip
+_POD_STATUS: Final = ("phase", "reason", "message", "podIP", "conditions", "containerStatuses", "initContainerStatuses")
+
+
+def slim_owner(obj: Object) -> Object:
+    """All of an LLMService but who wrote what."""
+    metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
+    return _interned_object({**obj, "metadata": metadata})
+
+
+def slim_child(obj: Object) -> Object:
+    """Of a child: whose it is, what we applied and still own (`owned`, see `owned_entry`), its replicas where it has any, and its status."""
+    annotations = annotations_of(obj)
+    metadata = _chosen(obj["metadata"], _CHILD_METADATA)
+    if names.ANNOTATION_APPLIED in annotations:
+        metadata["annotations"] = {names.ANNOTATION_APPLIED: annotations[names.ANNOTATION_APPLIED]}
+    slim = {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": metadata, "owned": owned_entry(obj)}
+    if "replicas" in (spec := obj.get("spec") or {}):
+        slim["spec"] = {"replicas": spec["replicas"]}
+    if obj.get("status"):
+        slim["status"] = obj["status"]
+    return _interned_object(slim)
+
+
+def slim_pod(obj: Object) -> Object:
+    """Of a pod: whose it is, where it runs, and what its status says; nothing of its specification."""
+    slim = {
+        "apiVersion": obj.get("apiVersion"),
+        "kind": obj.get("kind"),
+        "metadata": _chosen(obj["metadata"], _CHILD_METADATA),
+        "spec": _chosen(obj.get("spec") or {}, ("nodeName",)),
+        "status": _chosen(obj.get("status") or {}, _POD_STATUS),
+    }
+    return _interned_object(slim)
+
+
+def owned_entry(obj: Mapping[str, Any]) -> str:
+    """Paths that our applies to the object itself own, as canonical JSON of fieldsV1; empty where we never applied or own nothing any more."""
+    for entry in obj["metadata"].get("managedFields") or ():
+        if entry.get("manager") == names.FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
+            return sys.intern(json.dumps(entry.get("fieldsV1") or {}, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+    return ""
+
+
+def _chosen(source: Mapping[str, Any], wanted: Iterable[str]) -> Object:
+    return {name: source[name] for name in wanted if name in source}
+
+
+def _interned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {sys.intern(key): _interned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_interned(item) for item in value]
+    return sys.intern(value) if type(value) is str else value
+
+
+def _interned_object(obj: Object) -> Object:
+    return {sys.intern(key): _interned(value) for key, value in obj.items()}
