@@ -27,7 +27,7 @@ MEMORY_SECONDS: Final = 30 * 60.0
 """How long learned slots are remembered. Once enough replicas run nothing waits any more, and without memory the scale-down would forget why it scaled up."""
 
 ASSUMED_SLOTS: Final = 256
-"""Slots of a replica that reports no limit: vLLM's smallest default of --max-num-seqs on a GPU (vLLM 0.32, arg_utils `get_batch_defaults`: < 70 GiB or A100)."""
+"""Slots of a replica that reports no limit: vLLM's smallest default of --max-num-seqs on a GPU (0.32, arg_utils `get_batch_defaults`: < 70 GiB or A100)."""
 
 
 @dataclass(frozen=True, slots=True)

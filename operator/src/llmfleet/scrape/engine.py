@@ -14,7 +14,7 @@ REQUEST_TIMEOUT_SECONDS: Final = 2.0
 """Time of one request; an answer takes a millisecond. A pod that is slower counts with its last sample, and must not hold up the round."""
 
 
-class UnexpectedAnswer(ValueError):
+class UnexpectedAnswerError(ValueError):
     """The pod answered with something else than was asked for."""
 
 
@@ -42,6 +42,8 @@ def session() -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=0, force_close=True, use_dns_cache=False),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS),
+        # Nothing is unpacked here: a few bytes of a hostile answer must not become gigabytes.
+        headers={"Accept-Encoding": "identity"},
         auto_decompress=False,
     )
 
@@ -63,10 +65,10 @@ async def _get(client: aiohttp.ClientSession, target: Target, port: int, path: s
     host = f"[{address}]" if address.version == 6 else str(address)
     async with client.get(URL(f"http://{host}:{port}{path}", encoded=True), allow_redirects=False) as response:
         if response.status != 200:
-            raise UnexpectedAnswer(f"HTTP {response.status}")
+            raise UnexpectedAnswerError(f"HTTP {response.status}")
         content = bytearray()
         async for chunk in response.content.iter_any():
             content += chunk
             if len(content) > max_bytes:
-                raise UnexpectedAnswer(f"more than {max_bytes:,} bytes")
+                raise UnexpectedAnswerError(f"more than {max_bytes:,} bytes")
         return bytes(content)

@@ -15,7 +15,7 @@ MAX_BYTES: Final = 64 * 1024
 """Most that is read of an answer: two gauges for each of hundreds of engines fit, and so does the whole page of an engine that does not filter."""
 
 
-class MalformedMetrics(ValueError):
+class MalformedMetricsError(ValueError):
     """The answer is not the page that vLLM gives; the message says what is missing or wrong."""
 
 
@@ -39,7 +39,7 @@ def parse(text: str) -> Queue:
             totals[name] = totals.get(name, 0.0) + _count(line, value)
     for name in (WAITING, RUNNING):
         if name not in totals:
-            raise MalformedMetrics(f"no {name} in the engine's metrics")
+            raise MalformedMetricsError(f"no {name} in the engine's metrics")
     return Queue(waiting=int(totals[WAITING]), running=int(totals[RUNNING]))
 
 
@@ -59,5 +59,5 @@ def _count(line: str, value: str) -> float:
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and number >= 0):
-        raise MalformedMetrics(f"not a number of requests: {line[:200]}")
+        raise MalformedMetricsError(f"not a number of requests: {line[:200]}")
     return number

@@ -19,7 +19,7 @@ _MAX_TEXT: Final = 4096
 _MAX_ARGUMENTS: Final = 512
 
 
-class MalformedReport(ValueError):
+class MalformedReportError(ValueError):
     """The answer is not a JSON object."""
 
 
@@ -52,9 +52,9 @@ def parse(content: bytes) -> Report:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise MalformedReport(f"not JSON: {error}") from error
+        raise MalformedReportError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
-        raise MalformedReport("not a JSON object")
+        raise MalformedReportError("not a JSON object")
     engine, failure = _object(document, "engine"), _object(document, "failure")
     reason = _text(failure, "reason")
     return Report(
