@@ -17,7 +17,7 @@ PATTERN: Final = (
 """The grammar as one expression, the same for the API server's CEL (RE2) and here. A segment of a claim's path
 begins with no dot: `..` cannot leave the volume."""
 
-EXPECTED: Final = "model.source must be hf://owner/repository, hf://owner/repository@revision or pvc://claim/path"
+EXPECTED: Final = "must be hf://owner/repository, hf://owner/repository@revision or pvc://claim/path"
 """The refusal, in words; the API server gives the same."""
 
 
@@ -48,7 +48,7 @@ def parse(source: str) -> Source:
     """Read a source; ValueError with the remedy for what is none."""
     scheme, separator, rest = source.partition("://")
     if separator and scheme in LATER:
-        raise ValueError(f"{scheme}:// is not supported yet: {EXPECTED}")
+        raise ValueError(f"{EXPECTED}; {scheme}:// is not supported yet")
     if not re.fullmatch(PATTERN, source):
         raise ValueError(EXPECTED)
     if scheme == HUGGING_FACE:

@@ -6,8 +6,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from llmfleet.api.wire import Quantity, Wire, rules
 
-MIN_ABOVE_MAX: Final = "autoscaling.minReplicas must not exceed autoscaling.maxReplicas: lower the one or raise the other"
-TWO_SIGNALS: Final = "autoscaling follows either queueDepth or inFlight: remove one of them"
+MIN_ABOVE_MAX: Final = "minReplicas must not exceed maxReplicas: lower the one or raise the other"
+TWO_SIGNALS: Final = "follows either queueDepth or inFlight: remove one of them"
 
 
 class QueueDepth(Wire):

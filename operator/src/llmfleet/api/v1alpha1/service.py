@@ -18,7 +18,7 @@ NAME_PATTERN: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """A DNS-1035 label: the name becomes that of a Service."""
 
 NAME_RULE: Final = (
-    f"metadata.name must be at most {names.MAX_NAME_LENGTH} characters: lowercase letters, digits and '-', first a letter, last no '-', no dots; "
+    f"must be at most {names.MAX_NAME_LENGTH} characters: lowercase letters, digits and '-', first a letter, last no '-', no dots; "
     "it becomes the name of a Service: choose such a name"
 )
 
@@ -26,7 +26,7 @@ REMOVE_REPLICAS: Final = f"--type=json -p '{json.dumps([{'op': 'remove', 'path':
 """Arguments of `kubectl patch` that take spec.replicas away: `kubectl scale` leaves the field behind without an owner, so no apply can remove it."""
 
 ONE_OWNER_OF_REPLICAS: Final = (
-    "spec.replicas and spec.autoscaling exclude each other: under autoscaling set minReplicas and maxReplicas; "
+    "replicas and autoscaling exclude each other: under autoscaling set minReplicas and maxReplicas; "
     f"a replicas that kubectl scale left behind is removed by: kubectl patch llm NAME {REMOVE_REPLICAS}"
 )
 """The refusal; the API server puts the object's name where NAME stands."""

@@ -1,0 +1,1 @@
+"""What can work: people's objects are read, and ordered checks say what stands in the way."""

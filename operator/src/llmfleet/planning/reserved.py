@@ -1,0 +1,45 @@
+"""Names in the engine's pod that the operator gives away itself, so that spec.template and spec.engine.env may not."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from llmfleet import names
+
+VOLUMES: Final = ("llmfleet-runtime", "llmfleet-home", "llmfleet-tmp", "llmfleet-shm", "llmfleet-model")
+"""Volumes of the pod."""
+
+MOUNT_PATHS: Final = (names.RUNTIME_DIR, "/dev/shm", "/tmp", "/home/vllm", "/models")  # noqa: S108
+"""Where they are mounted. A path below /tmp or /home/vllm is free: a volume for the compile cache belongs there."""
+
+CLOSED_PATHS: Final = (names.RUNTIME_DIR, "/dev/shm", "/models")  # noqa: S108
+"""Those whose inside is reserved too: what lies there is read-only or counted."""
+
+ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "HOME": "the operator sets it to a writable directory",
+        "USER": "the operator sets it: vLLM asks for it",
+        "PYTHONPATH": "the launcher would import from it",
+        "VLLM_PORT": "vLLM's inner ports would collide with its server's; Kubernetes' service links set it by mistake",
+        "PROMETHEUS_MULTIPROC_DIR": "vLLM sets it itself",
+        "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "a dead engine would keep its pod",
+    }
+)
+"""Variables that may not be set, with the reason."""
+
+ENVIRONMENT_PREFIX: Final = "LLMFLEET_"
+"""The launcher's own variables."""
+
+HUB_TOKEN: Final = "HF_TOKEN"  # noqa: S105 (the variable's name)
+"""Variable that model.credentials becomes."""
+
+
+def collision(mount_path: str) -> str | None:
+    """The mount of ours that a path equals, covers or, where that is closed, lies in; None where it is free."""
+    path = "/" + "/".join(part for part in mount_path.split("/") if part not in ("", "."))
+    for ours in MOUNT_PATHS:
+        covers = path in (ours, "/") or ours.startswith(path + "/")
+        inside = ours in CLOSED_PATHS and path.startswith(ours + "/")
+        if covers or inside:
+            return ours
+    return None

@@ -1,0 +1,23 @@
+"""One reason why a specification is refused."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """What is wrong with one field, and what to do."""
+
+    field: str
+    """Path as people write it: spec.engine.extraArgs[2]."""
+    value: str
+    """What was given; empty where the value is a whole object or missing."""
+    rule: str
+    """What it breaks."""
+    remedy: str
+    """What to do; empty where the rule says it already."""
+
+    @property
+    def message(self) -> str:
+        """One sentence for a condition or a terminal."""
+        subject = f"{self.field} {self.value!r}" if self.value else self.field
+        return f"{subject}: {self.rule}" + (f"; {self.remedy}" if self.remedy else "")
