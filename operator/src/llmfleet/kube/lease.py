@@ -108,7 +108,7 @@ class LeaderElector:
             async with asyncio.timeout(timeout_seconds):
                 return await self._acquire_or_renew()
         except (ApiError, TimeoutError) as error:
-            _log.warning("lease %s/%s: %s", self._namespace, self._name, error or f"no answer within {timeout_seconds:.1f} s")
+            _log.warning("lease %s/%s: %s", self._namespace, self._name, str(error) or f"no answer within {timeout_seconds:.1f} s")
             return False
 
     async def _acquire_or_renew(self) -> bool:
