@@ -1,0 +1,50 @@
+"""What must be there before anything starts, named in the first second together with the command that installs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+
+GO_VERSION = (1, 26)
+
+
+class Missing(RuntimeError):
+    """Something that `up` cannot install by itself is absent."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"missing: {what}; {remedy}")
+
+
+def check(*, root: bool) -> None:
+    """Raise for all that is missing at once.
+
+    Raises:
+        Missing: with every absent prerequisite and the remedy of each.
+
+    """
+    absent: list[tuple[str, str]] = []
+    if root and os.geteuid() != 0:
+        absent.append(("root (namespaces, mounts, containerd)", "run it under sudo"))
+    if root and shutil.which("apt-get") is None:
+        absent.append(("apt-get", "the node's software is taken from Debian packages: use a Debian 12 machine or container"))
+    for program in ("git", "make"):
+        if shutil.which(program) is None:
+            absent.append((program, f"apt-get install {program}"))
+    version = go_version()
+    if version is None or version < GO_VERSION:
+        wanted = ".".join(map(str, GO_VERSION))
+        seen = "none found" if version is None else f"found {version[0]}.{version[1]}"
+        absent.append((f"Go >= {wanted} ({seen})", "install Go from go.dev/dl and put its bin folder on PATH"))
+    if absent:
+        raise Missing(", ".join(what for what, _ in absent), "; ".join(remedy for _, remedy in absent))
+
+
+def go_version() -> tuple[int, int] | None:
+    """Return the version of the Go on PATH, or None."""
+    if shutil.which("go") is None:
+        return None
+    output = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"go(\d+)\.(\d+)", output.strip())
+    return (int(found[1]), int(found[2])) if found else None
