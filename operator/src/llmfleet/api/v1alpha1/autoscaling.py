@@ -14,7 +14,7 @@ class QueueDepth(Wire):
     """Scale on requests that wait because every slot is taken."""
 
     target: Annotated[int, Field(ge=1, le=100_000)] = 4
-    """Waiting requests per replica that are tolerable."""
+    """Waiting requests per replica that are tolerable. Default: 4."""
 
 
 class InFlight(Wire):
@@ -72,7 +72,7 @@ class Autoscaling(Wire):
     max_replicas: Annotated[int, Field(ge=1, le=1000)]
     """Most replicas."""
     queue_depth: QueueDepth | None = None
-    """Scale on the queue; the signal if none is chosen, with target 4."""
+    """Scale on the queue. Default: this signal, if none is chosen."""
     in_flight: InFlight | None = None
     """Scale on waiting and running requests instead."""
     behavior: Behavior | None = None

@@ -70,9 +70,9 @@ class Parallelism(Wire):
     """How one replica is spread over accelerators; the pod asks for exactly tensor x pipeline of them."""
 
     tensor: Annotated[int, Field(ge=1, le=64)] = 1
-    """Accelerators that share every layer. Must divide the model's attention heads."""
+    """Accelerators that share every layer. Must divide the model's attention heads. Default: 1."""
     pipeline: Annotated[int, Field(ge=1, le=64)] = 1
-    """Stages of layers, one after the other."""
+    """Stages of layers, one after the other. Default: 1."""
 
     @property
     def accelerators_per_pod(self) -> int:

@@ -1,0 +1,1 @@
+"""The command `llmfleet`: the operator's process, and what people and CI ask without a cluster."""
