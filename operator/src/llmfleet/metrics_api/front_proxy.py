@@ -1,8 +1,8 @@
 """Who asks: the aggregator proves itself with a client certificate, and only then is believed whom it asks for.
 
-Kubernetes publishes how in the ConfigMap kube-system/extension-apiserver-authentication: the CA of its front-proxy certificate, the names
-that it may have, and the headers that carry the user (kubernetes.io/docs: "Configure the Aggregation Layer"). Without the certificate, whoever reaches the port could
-write any user into the headers.
+Kubernetes publishes how in the ConfigMap kube-system/extension-apiserver-authentication: the CA of its front-proxy certificate, the names that it may have,
+and the headers that carry the user (kubernetes.io/docs: "Configure the Aggregation Layer"). Without the certificate, whoever reaches the port could write any
+user into the headers.
 """
 
 import json

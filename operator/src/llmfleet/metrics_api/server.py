@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -62,11 +63,7 @@ class MetricsServer:
 
     async def run(self) -> None:
         """Serve until cancelled. What cannot be read is tried again, and what was read before serves on."""
-        runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
-        await runner.setup()
-        try:
-            host, port = self._address
-            await web.TCPSite(runner, host, port, ssl_context=self._context.listening).start()
+        async with self.listening():
             while True:
                 try:
                     await self.refresh()
@@ -77,6 +74,16 @@ class MetricsServer:
                     await asyncio.sleep(RETRY_SECONDS)
                 else:
                     await asyncio.sleep(REFRESH_SECONDS)
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[int]:
+        """Listen, and give the port; handshakes fail until the first `refresh`."""
+        runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        try:
+            host, port = self._address
+            await web.TCPSite(runner, host, port, ssl_context=self._context.listening).start()
+            yield runner.addresses[0][1]
         finally:
             await runner.cleanup()
 
