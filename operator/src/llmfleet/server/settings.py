@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     service_name: str = "llmfleet"
     """Service in front of the operator's metrics API; the serving certificate carries its DNS names."""
 
-    certificate_secret: str = "llmfleet-certificate"
+    certificate_secret: str = "llmfleet-certificate"  # noqa: S105 a name, not a secret
     """Secret in which the operator keeps its own certificate authority and serving certificate."""
 
     lease_name: str = "llmfleet"

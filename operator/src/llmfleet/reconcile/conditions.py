@@ -1,0 +1,112 @@
+"""Conditions, from what is known: pure. kstatus (kubectl wait, Flux, Argo CD) reads Ready, Reconciling and Stalled.
+
+A message may carry counts of replicas, never counts of restarts or times: an idle service, and one that crash-loops, cause no writes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from llmfleet.names import ConditionType, Reason
+from llmfleet.reconcile.apply import Problem
+from llmfleet.reconcile.failures import Failure
+from llmfleet.resources.blueprint import Manifest
+from llmfleet.resources.workload import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One condition before it gets its times and its generation."""
+
+    type: ConditionType
+    status: bool
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is known of one service after its children were brought in line."""
+
+    refusal: str | None
+    """Why the checks refuse the specification, else None."""
+    problems: Sequence[Problem]
+    progress: Progress | None
+    """None while there is no workload."""
+    failure: Failure | None
+    """The worst thing that is wrong with its pods."""
+    autoscaler: Manifest | None
+    """The live HPA; None without autoscaling."""
+
+
+def facts(seen: Observation) -> Iterator[Fact]:
+    """Yield every condition that applies, in the order of ConditionType."""
+    ready = _ready(seen)
+    stalled = _stalled(seen, ready)
+    under_way = not ready.status and stalled is None
+    yield ready
+    yield Fact(ConditionType.RECONCILING, under_way, ready.reason if under_way else Reason.UP_TO_DATE, ready.message if under_way else "")
+    yield stalled or Fact(ConditionType.STALLED, False, Reason.PROGRESSING)
+    if seen.refusal is not None:
+        suspended = "" if seen.progress is None else "; what runs goes on as it is, and is not healed until the specification is right"
+        yield Fact(ConditionType.ACCEPTED, False, Reason.INVALID, seen.refusal + suspended)
+    elif (refused := next((problem for problem in seen.problems if problem.reason is Reason.INVALID), None)) is not None:
+        yield Fact(ConditionType.ACCEPTED, False, Reason.INVALID, refused.message)
+    else:
+        yield Fact(ConditionType.ACCEPTED, True, Reason.VALID)
+    yield _available(seen.progress)
+    if seen.autoscaler is not None:
+        yield _autoscaling_active(seen.autoscaler)
+
+
+def _ready(seen: Observation) -> Fact:
+    def no(reason: Reason, message: str) -> Fact:
+        return Fact(ConditionType.READY, False, reason, message)
+
+    if seen.refusal is not None:
+        return no(Reason.INVALID, seen.refusal)
+    if seen.problems:
+        return no(seen.problems[0].reason, "; ".join(problem.message for problem in seen.problems))
+    progress = seen.progress
+    if progress is None:
+        return no(Reason.ROLLING_OUT, "the workload is being created")
+    if progress.complete:
+        if progress.wanted == 0:
+            return Fact(ConditionType.READY, True, Reason.STOPPED, "no replica is wanted")
+        return Fact(ConditionType.READY, True, Reason.SERVING, f"{_of(progress.ready, progress.wanted)} answering")
+    if seen.failure is not None:
+        return no(seen.failure.reason, seen.failure.message)
+    if progress.refused is not None:
+        return no(Reason.POD_REFUSED, progress.refused)
+    if not progress.observed or progress.updated < progress.existing:
+        return no(Reason.ROLLING_OUT, f"{_of(progress.updated if progress.observed else 0, progress.wanted)} of the current specification")
+    if progress.existing > progress.wanted:
+        return no(Reason.ROLLING_OUT, f"{progress.existing} replicas exist, {progress.wanted} wanted: the others are stopping")
+    return no(Reason.LOADING, f"{_of(progress.ready, progress.wanted)} answering")
+
+
+def _stalled(seen: Observation, ready: Fact) -> Fact | None:
+    final = seen.refusal is not None or bool(seen.problems) or ready.reason is Reason.POD_REFUSED
+    if not ready.status and not final and seen.failure is not None and ready.reason is seen.failure.reason:
+        final = seen.failure.final
+    return Fact(ConditionType.STALLED, True, ready.reason, ready.message) if final else None
+
+
+def _available(progress: Progress | None) -> Fact:
+    if progress is None or progress.ready == 0:
+        return Fact(ConditionType.AVAILABLE, False, Reason.NO_REPLICA_ANSWERS, "no replica answers")
+    return Fact(ConditionType.AVAILABLE, True, Reason.SERVING, "at least one replica answers")
+
+
+def _autoscaling_active(autoscaler: Manifest) -> Fact:
+    conditions = autoscaler.get("status", {}).get("conditions", ())
+    active = next((condition for condition in conditions if condition["type"] == "ScalingActive"), None)
+    if active is None:
+        return Fact(ConditionType.AUTOSCALING_ACTIVE, False, Reason.NO_METRIC, "the HorizontalPodAutoscaler has not asked for the demand yet")
+    if active["status"] == "True":
+        return Fact(ConditionType.AUTOSCALING_ACTIVE, True, Reason.SCALING, "the HorizontalPodAutoscaler follows the demand")
+    reason = Reason.SCALING_DISABLED if active.get("reason") == "ScalingDisabled" else Reason.NO_METRIC
+    return Fact(ConditionType.AUTOSCALING_ACTIVE, False, reason, active.get("message", ""))
+
+
+def _of(number: int, wanted: int) -> str:
+    return f"{number} of {wanted} replica{'' if wanted == 1 else 's'}"

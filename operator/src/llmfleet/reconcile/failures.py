@@ -1,0 +1,84 @@
+"""What is wrong with a pod, as one of a closed set of reasons and in the words of whoever noticed it."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from llmfleet import names
+from llmfleet.names import Reason
+from llmfleet.resources.blueprint import Manifest
+
+IMAGE_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
+"""Waiting reasons of the kubelet's image manager (kubernetes, pkg/kubelet/images/types.go)."""
+
+CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+"""Waiting reasons of a container that cannot be made (kubernetes, pkg/kubelet/kuberuntime): missing Secret, ConfigMap, key, command."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Failure:
+    """Why a replica does not answer."""
+
+    severity: int
+    """Smaller is told first: what a person must mend comes before what may pass."""
+    reason: Reason
+    message: str
+
+    @property
+    def final(self) -> bool:
+        """Waiting alone will not mend it. A node for an unschedulable pod may still come."""
+        return self.reason is not Reason.UNSCHEDULABLE
+
+
+def worst(pods: Iterable[Manifest]) -> Failure | None:
+    """Return what to tell of these pods; among equals always the same, so that status does not flap."""
+    return min((failure for pod in pods for failure in of_pod(pod)), default=None)
+
+
+def of_pod(pod: Manifest) -> Iterator[Failure]:
+    """Yield what is wrong with one pod; nothing for one that is being deleted."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return
+    status = pod.get("status", {})
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("reason") == "Unschedulable":
+            yield Failure(3, Reason.UNSCHEDULABLE, condition.get("message", ""))
+    if status.get("phase") == "Failed" and not status.get("containerStatuses"):
+        yield Failure(2, Reason.POD_REFUSED, f"{status.get('reason', 'Failed')}: {status.get('message', '')}")
+    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        yield from _of_container(container)
+
+
+def _of_container(container: Manifest) -> Iterator[Failure]:
+    waiting = container.get("state", {}).get("waiting", {})
+    reason = waiting.get("reason", "")
+    if reason in IMAGE_PULL_REASONS:
+        # The kubelet alternates between the error and "Back-off pulling image": naming the image alone keeps the message still.
+        yield Failure(1, Reason.IMAGE_PULL_FAILED, f"image {container.get('image', '')} of container {container['name']} cannot be pulled")
+    elif reason in CONFIG_REASONS:
+        yield Failure(1, Reason.CONFIG_ERROR, f"container {container['name']}: {waiting.get('message', reason)}")
+    elif not container.get("ready") and (ended := _ended(container)) is not None:
+        yield Failure(0, Reason.CRASH_LOOP, f"container {container['name']}: {_last_words(ended)}")
+
+
+def _ended(container: Manifest) -> Manifest | None:
+    """How the container ended last, unless it ended well (an init container that is done, an engine that was told to stop)."""
+    state = container.get("state", {})
+    ended: Manifest | None = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    return ended if ended is not None and ended.get("exitCode") != 0 else None
+
+
+def _last_words(ended: Manifest) -> str:
+    """The launcher's classified reason and the engine's own error line (docs/engine-pod.md), else what the kubelet knows."""
+    text = ended.get("message", "").strip()
+    try:
+        words = json.loads(text)
+        return f"{words['reason']}: {words['message']}"
+    except (ValueError, KeyError, TypeError):
+        return text or f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"
+
+
+def is_engine(pod: Manifest) -> bool:
+    """Tell whether a pod answers requests, by its role."""
+    role: str | None = pod["metadata"].get("labels", {}).get(names.LABEL_ROLE)
+    return role == names.ROLE_ENGINE

@@ -1,0 +1,128 @@
+"""One service, from what is written to what is shown. Reads like the recipe it is."""
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from llmfleet import names
+from llmfleet.kube.client import Client
+from llmfleet.kube.kinds import HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, kind_of
+from llmfleet.kube.objects import Key, Object
+from llmfleet.kube.store import Store
+from llmfleet.names import Reason
+from llmfleet.reconcile.apply import Applier, NamespaceTerminatingError, Outcome
+from llmfleet.reconcile.conditions import Observation
+from llmfleet.reconcile.desired import Accepted, Installation, Refused, desired
+from llmfleet.reconcile.failures import worst
+from llmfleet.reconcile.inputs import Gatherer, Inputs
+from llmfleet.reconcile.status import status
+from llmfleet.resources.blueprint import Manifest, Owner
+from llmfleet.resources.deployment import DeploymentWorkload
+from llmfleet.resources.workload import Progress, Workload
+
+log = logging.getLogger(__name__)
+
+FOREIGN_SECONDS = 30.0
+"""How long until a foreign object is looked for again: it is not watched, so its removal comes as no event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """When a service has to be looked at again although nothing may happen to it."""
+
+    after_seconds: float
+    failed: bool
+    """An error that may pass: the delay grows with each one."""
+
+
+class Reconciler:
+    """Makes one service at a time true."""
+
+    def __init__(self, *, client: Client, store: Store, gatherer: Gatherer, applier: Applier, installation: Installation) -> None:
+        self._client = client
+        self._store = store
+        self._gatherer = gatherer
+        self._applier = applier
+        self._installation = installation
+
+    async def reconcile(self, key: Key) -> Again | None:
+        """Bring one service's children and status in line; say whether to look again."""
+        inputs = await self._gatherer.gather(key)
+        if inputs is None:
+            return None
+        owner = Owner(key[0], key[1], inputs.raw["metadata"]["uid"])
+        workload = DeploymentWorkload()
+        decision = desired(inputs.raw, self._installation, inputs.configuration)
+        outcome = Outcome()
+        if isinstance(decision, Accepted):
+            try:
+                outcome = await self._applier.ensure(owner, decision.children)
+                if not outcome.problems and outcome.retry is None:
+                    await self._scale(owner, decision, workload)
+            except NamespaceTerminatingError:
+                return None
+        if outcome.problems or outcome.retry is None:
+            # Otherwise the children are half-way: what they show is not about this generation.
+            await self._show(inputs, owner, decision, workload, outcome)
+        if outcome.retry is not None:
+            return Again(outcome.retry.retry_after, failed=True)
+        if any(problem.reason is Reason.FOREIGN_OBJECT for problem in outcome.problems):
+            return Again(FOREIGN_SECONDS, failed=False)
+        return None
+
+    async def _scale(self, owner: Owner, decision: Accepted, workload: Workload) -> None:
+        live = self._workload(owner, workload)
+        if live is None:
+            return
+        current, wanted = workload.progress(live).wanted, _replicas(decision, workload.progress(live))
+        if current != wanted:
+            target = workload.scale_target(owner)
+            await self._applier.scale(owner, kind_of({**target, "metadata": {}}), target["name"], wanted)
+
+    async def _show(self, inputs: Inputs, owner: Owner, decision: Accepted | Refused, workload: Workload, outcome: Outcome) -> None:
+        live = self._workload(owner, workload)
+        progress = None if live is None else workload.progress(live)
+        if progress is not None and isinstance(decision, Accepted):
+            progress = replace(progress, wanted=_replicas(decision, progress))
+        autoscaled = isinstance(decision, Accepted) and decision.spec.autoscaling is not None
+        autoscaler = self._applier.live(owner, HORIZONTAL_POD_AUTOSCALER, owner.engine_name) if autoscaled else None
+        seen = Observation(
+            refusal=decision.message if isinstance(decision, Refused) else None,
+            problems=outcome.problems,
+            progress=progress,
+            failure=worst(self._gatherer.pods((owner.namespace, owner.name))),
+            autoscaler=autoscaler,
+        )
+        shown = status(inputs.raw, decision, seen, owner=owner, workload=workload, demand=inputs.demand, now=_now())
+        if _comparable(shown) != _comparable(inputs.raw.get("status", {})):
+            await self._write(inputs.raw, shown)
+
+    async def _write(self, raw: Manifest, shown: Manifest) -> None:
+        metadata = {field: raw["metadata"][field] for field in ("name", "namespace", "uid")}
+        manifest = {"apiVersion": names.API_VERSION, "kind": names.LLMSERVICE, "metadata": metadata, "status": shown}
+        stored = await self._client.apply(manifest, field_manager=names.STATUS_FIELD_MANAGER, subresource="status")
+        self._store.upsert(LLMSERVICE, stored)
+
+    def _workload(self, owner: Owner, workload: Workload) -> Object | None:
+        target = workload.scale_target(owner)
+        return self._applier.live(owner, kind_of({**target, "metadata": {}}), target["name"])
+
+
+def _comparable(shown: Manifest) -> Manifest:
+    """A status whose conditions are keyed by type: their order is the server's."""
+    return {**shown, "conditions": {condition["type"]: condition for condition in shown.get("conditions", ())}}
+
+
+def _replicas(decision: Accepted, progress: Progress) -> int:
+    """Return how many replicas there should be: the user's number, or the HPA's.
+
+    An HPA stands still at 0 replicas (someone stopped the service before autoscaling was turned on), so that 0 is lifted.
+    """
+    spec = decision.spec
+    if spec.autoscaling is not None:
+        return progress.wanted or spec.autoscaling.min_replicas
+    return 1 if spec.replicas is None else spec.replicas
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

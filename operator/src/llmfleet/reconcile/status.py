@@ -1,0 +1,66 @@
+"""The status of an LLMService, from what is known and from what it said before: pure."""
+
+from llmfleet.api.v1alpha1 import AutoscalingStatus, Condition, Decision, Endpoint, EngineStatus, LLMServiceStatus
+from llmfleet.autoscaling.demand import Demand, NoData
+from llmfleet.reconcile.conditions import Observation, facts
+from llmfleet.reconcile.desired import Accepted, Refused
+from llmfleet.resources import engine_pod, service
+from llmfleet.resources.blueprint import Manifest, Owner
+from llmfleet.resources.workload import Workload
+
+
+def status(
+    raw: Manifest, decision: Accepted | Refused, seen: Observation, *, owner: Owner, workload: Workload, demand: Demand | NoData | None, now: str
+) -> Manifest:
+    """Return the status to show for the LLMService `raw`; `now` (RFC 3339) is used only where something changed."""
+    generation = raw["metadata"].get("generation", 0)
+    before = raw.get("status", {})
+    shown = LLMServiceStatus(
+        observed_generation=generation,
+        conditions=_conditions(seen, before, generation, now),
+        replicas=seen.progress.existing if seen.progress else 0,
+        ready_replicas=seen.progress.ready if seen.progress else 0,
+        selector=",".join(f"{key}={value}" for key, value in sorted(workload.serving_pod_selector(owner).items())),
+    ).to_wire()
+    if isinstance(decision, Accepted):
+        blueprint = decision.blueprint
+        models = decision.spec.model.served_names or [owner.name]
+        shown["endpoint"] = Endpoint(url=service.url(owner), models=list(models)).to_wire()
+        arguments = engine_pod.engine_arguments(blueprint)
+        shown["engine"] = EngineStatus(version=decision.version, image=blueprint.image, arguments=arguments).to_wire()
+        if decision.spec.autoscaling is not None:
+            shown["autoscaling"] = _autoscaling(seen, before.get("autoscaling", {}), demand, now)
+    else:
+        # What runs is still what was accepted last.
+        shown |= {field: before[field] for field in ("endpoint", "engine", "autoscaling") if field in before}
+    return shown
+
+
+def _conditions(seen: Observation, before: Manifest, generation: int, now: str) -> list[Condition]:
+    previous = {condition["type"]: condition for condition in before.get("conditions", ())}
+    shown = []
+    for fact in facts(seen):
+        value = "True" if fact.status else "False"
+        last = previous.get(fact.type, {})
+        shown.append(
+            Condition(
+                type=fact.type,
+                status=value,
+                reason=fact.reason,
+                message=fact.message,
+                last_transition_time=last["lastTransitionTime"] if last.get("status") == value else now,
+                observed_generation=generation,
+            )
+        )
+    return shown
+
+
+def _autoscaling(seen: Observation, before: Manifest, demand: Demand | NoData | None, now: str) -> Manifest:
+    """Without data the last decision stays as it was: it is still the last one. The arithmetic is renewed with the number only."""
+    desired = (seen.autoscaler or {}).get("status", {}).get("desiredReplicas")
+    last = before.get("lastDecision")
+    number = before.get("demand")
+    if isinstance(demand, Demand) and demand.replicas != number:
+        number, last = demand.replicas, Decision(reason=demand.reason, time=now).to_wire()
+    shown = AutoscalingStatus(demand=number, desired_replicas=desired, last_decision=Decision.model_validate(last) if last else None)
+    return shown.to_wire()

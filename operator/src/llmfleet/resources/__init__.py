@@ -1,0 +1,1 @@
+"""What we create: one module per kind of child, each a pure function of a Blueprint. Nothing here knows the cluster."""

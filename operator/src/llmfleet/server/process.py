@@ -1,0 +1,188 @@
+"""The operator process: everything wired together, started in order and stopped in order.
+
+Every replica watches, scrapes and serves the metrics API; only the one that holds the Lease writes.
+"""
+
+import asyncio
+import logging
+import time
+from contextlib import AsyncExitStack
+
+import kopf
+from aiohttp import web
+
+from llmfleet.api.accelerator import built_in_profiles
+from llmfleet.autoscaling.demand import Demand
+from llmfleet.kube.client import Client
+from llmfleet.kube.errors import ApiError
+from llmfleet.kube.kinds import LLMSERVICE
+from llmfleet.kube.lease import LeaderElector
+from llmfleet.kube.objects import Key
+from llmfleet.kube.queue import WorkQueue
+from llmfleet.kube.store import Store
+from llmfleet.metrics_api.server import MetricsServer
+from llmfleet.reconcile.apply import Applier
+from llmfleet.reconcile.desired import Installation
+from llmfleet.reconcile.inputs import Gatherer
+from llmfleet.reconcile.reconciler import Reconciler
+from llmfleet.resources.blueprint import Platform
+from llmfleet.scrape.engine import session as engine_session
+from llmfleet.scrape.fleet import Fleet
+from llmfleet.scrape.scraper import Scraper
+from llmfleet.server import connection, health, watching
+from llmfleet.server.scaling import Scaling
+from llmfleet.server.settings import Settings
+from llmfleet.server.telemetry import Telemetry, configure_logging
+
+log = logging.getLogger(__name__)
+
+RELISTS_MISSED = 3
+"""So many re-lists in a row may fail before the kubelet is told to start the process anew."""
+
+
+def run() -> int:
+    """Run the operator until it is told to stop; return the process's exit status."""
+    settings = Settings()
+    configure_logging(settings.log_level)
+    return asyncio.run(Operator(settings).run())
+
+
+class Operator:
+    """One operator process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store = Store(watching.WATCHED)
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._fleet = Fleet()
+        self._scaling = Scaling(self._store, self._fleet)
+        self._telemetry = Telemetry()
+        self._relisted_at = time.monotonic()
+
+    async def run(self) -> int:
+        """Run until SIGTERM (0) or until a part that must not end has ended (1): the kubelet starts a fresh process, which costs no write."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            info = connection.login(watching.watch_settings())
+            session = await stack.enter_async_context(connection.session(info))
+            client = Client(lambda: (session, info.server))
+            elector = LeaderElector(client, settings.namespace, settings.lease_name, settings.identity)
+            reconciler = self._reconciler(client)
+            self._telemetry.observe(
+                leader=lambda: elector.is_leader, depth=lambda: self._queue.depth, oldest_age_seconds=lambda: self._queue.oldest_age_seconds
+            )
+            await self._serve_health(stack)
+            await watching.relist(client, self._store, self._queue.add)
+            self._note_relist()
+            engines = await stack.enter_async_context(engine_session())
+            scraper = Scraper(self._scaling.targets, self._fleet, engines, interval_seconds=settings.scrape_interval_seconds)
+            # kopf ends, at its exit, what was started after it: these are ours, so they come first.
+            parts = [
+                asyncio.create_task(watching.relist_forever(client, self._store, self._queue.add, settings, self._note_relist), name="re-list"),
+                asyncio.create_task(scraper.run(), name="scraper"),
+                asyncio.create_task(self._follow_demand(), name="demand"),
+                asyncio.create_task(elector.run(lambda: self._lead(reconciler)), name="leader election"),
+            ]
+            if settings.metrics_api:
+                parts.append(asyncio.create_task(self._metrics_server(client).run(), name="metrics API"))
+            return await self._until_the_first_ends(parts)
+
+    async def _until_the_first_ends(self, parts: list[asyncio.Task[None]]) -> int:
+        stop = asyncio.Event()
+        watches = asyncio.create_task(
+            kopf.operator(registry=watching.registry(self._store, self._queue.add), settings=watching.watch_settings(), clusterwide=True, stop_flag=stop),
+            name="watches",
+        )
+        done, _ = await asyncio.wait([watches, *parts], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled() and task.exception() is not None:
+                log.error("%s ended", task.get_name(), exc_info=task.exception())
+        # A signal ends kopf without an error; anything else that ends first is a failure.
+        clean = done == {watches} and not watches.cancelled() and watches.exception() is None
+        stop.set()
+        for part in parts:
+            part.cancel()
+        await asyncio.gather(watches, *parts, return_exceptions=True)
+        log.info("stopped" if clean else "stopped by a failure")
+        return 0 if clean else 1
+
+    def _metrics_server(self, client: Client) -> MetricsServer:
+        settings = self._settings
+        return MetricsServer(
+            client,
+            self._scaling.read,
+            namespace=settings.namespace,
+            service=settings.service_name,
+            secret=settings.certificate_secret,
+            port=settings.metrics_api_port,
+        )
+
+    def _reconciler(self, client: Client) -> Reconciler:
+        settings = self._settings
+        installation = Installation(
+            platform=Platform(settings.runtime_image, settings.minimum_drain_seconds),
+            profiles=built_in_profiles(),
+            default_profile=settings.default_profile,
+        )
+        gatherer = Gatherer(client, self._store, self._scaling.demand)
+        return Reconciler(client=client, store=self._store, gatherer=gatherer, applier=Applier(client, self._store), installation=installation)
+
+    async def _lead(self, reconciler: Reconciler) -> None:
+        for service in self._store.objects(LLMSERVICE):
+            self._queue.add((service["metadata"]["namespace"], service["metadata"]["name"]))
+
+        async def handle(key: Key) -> None:
+            with self._telemetry.reconcile(key):
+                await self._handle(reconciler, key)
+
+        await self._queue.run(handle, self._settings.workers)
+
+    async def _handle(self, reconciler: Reconciler, key: Key) -> None:
+        """Reconcile one service; whatever goes wrong with it concerns no other."""
+        try:
+            again = await reconciler.reconcile(key)
+        except ApiError as error:
+            log.warning("trying again later: %s", error)
+            self._telemetry.reconciles.labels("retry").inc()
+            self._queue.retry(key, at_least_seconds=error.retry_after)
+        except Exception:
+            log.exception("reconciling failed; trying again later")
+            self._telemetry.reconciles.labels("error").inc()
+            self._queue.retry(key)
+        else:
+            self._telemetry.reconciles.labels("retry" if again is not None and again.failed else "done").inc()
+            if again is None or not again.failed:
+                self._queue.forget(key)
+            if again is not None and again.failed:
+                self._queue.retry(key, at_least_seconds=again.after_seconds)
+            elif again is not None:
+                self._queue.add_after(key, again.after_seconds)
+
+    async def _follow_demand(self) -> None:
+        """Look again at each service whose demand has moved, so that status shows it; nothing else moves by itself."""
+        shown: dict[Key, int] = {}
+        while True:
+            await asyncio.sleep(self._settings.scrape_interval_seconds)
+            for key in self._scaling.targets():
+                demand = self._scaling.demand(key)
+                if isinstance(demand, Demand) and shown.get(key) != demand.replicas:
+                    shown[key] = demand.replicas
+                    self._queue.add(key)
+
+    async def _serve_health(self, stack: AsyncExitStack) -> None:
+        runner = web.AppRunner(health.application(healthy=self._wrong, ready=self._missing, registry=self._telemetry.registry), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, port=self._settings.health_port).start()
+
+    def _note_relist(self) -> None:
+        self._relisted_at = time.monotonic()
+        self._telemetry.relisted()
+
+    def _wrong(self) -> str | None:
+        age = time.monotonic() - self._relisted_at
+        limit = self._settings.resync_seconds * RELISTS_MISSED + 60
+        return None if age < limit else f"nothing could be listed for {age:.0f} s"
+
+    def _missing(self) -> str | None:
+        return None if self._store.synced() else "the first list is not complete yet"

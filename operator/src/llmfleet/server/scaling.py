@@ -1,0 +1,92 @@
+"""Between the store and the scaler: which pods to read, and what a service's demand is."""
+
+import time
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+from llmfleet import names
+from llmfleet.api.v1alpha1 import Autoscaling, QueueDepth
+from llmfleet.autoscaling.demand import Bounds, Demand, InFlightTarget, NoData, QueueDepthTarget, Replicas
+from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE, POD
+from llmfleet.kube.objects import Key, Object
+from llmfleet.kube.store import Store
+from llmfleet.metrics_api.application import Missing, Value
+from llmfleet.resources.blueprint import Owner
+from llmfleet.resources.deployment import DeploymentWorkload
+from llmfleet.scrape.engine import Target
+from llmfleet.scrape.fleet import Fleet
+
+
+class Scaling:
+    """Demand of every service: from the store and the fleet's windows, by the same function for the metrics API and for status."""
+
+    def __init__(self, store: Store, fleet: Fleet) -> None:
+        self._store = store
+        self._fleet = fleet
+
+    def targets(self) -> Mapping[Key, Collection[Target]]:
+        """Return the pods to read, by service."""
+        found: dict[Key, list[Target]] = {}
+        for service in self._store.objects(LLMSERVICE):
+            key = (service["metadata"]["namespace"], service["metadata"]["name"])
+            found[key] = [_target(pod) for pod in self._pods(key) if pod["status"].get("podIP")]
+        return found
+
+    def demand(self, key: Key) -> Demand | NoData | None:
+        """Return what a service asks for; None for one without autoscaling, or whose specification cannot be read."""
+        service = self._store.get(LLMSERVICE, *key)
+        autoscaling = None if service is None else _autoscaling(service)
+        if service is None or autoscaling is None:
+            return None
+        target = InFlightTarget(autoscaling.in_flight.target) if autoscaling.in_flight else QueueDepthTarget((autoscaling.queue_depth or QueueDepth()).target)
+        bounds = Bounds(autoscaling.min_replicas, autoscaling.max_replicas)
+        return self._fleet.demand_of(key, target, bounds, self._replicas(key), time.time())
+
+    def read(self, namespace: str, name: str, metric: str) -> Value | Missing:
+        """Return what the metrics API serves."""
+        key = (namespace, name)
+        if self._store.get(LLMSERVICE, *key) is None:
+            return Missing(f"there is no LLMService {namespace}/{name}", exists=False)
+        now = time.time()
+        if metric == names.METRIC_DEMAND:
+            wanted = self.demand(key)
+            if wanted is None:
+                return Missing(f"LLMService {namespace}/{name} has no autoscaling", exists=False)
+            return Missing(wanted.reason) if isinstance(wanted, NoData) else Value(wanted.replicas, now)
+        load = self._fleet.load_of(key, now)
+        if load is None:
+            return Missing("no replica answers: nothing is known about the load")
+        return Value(load.waiting if metric == names.METRIC_QUEUE_DEPTH else load.in_flight, now)
+
+    def _replicas(self, key: Key) -> Replicas:
+        workload = self._store.get(DEPLOYMENT, key[0], Owner(key[0], key[1], "").engine_name)
+        pods = self._pods(key)
+        ready = frozenset(pod["metadata"]["name"] for pod in pods if _ready(pod))
+        loading = [_created(pod) for pod in pods if not _ready(pod)]
+        wanted = DeploymentWorkload().progress(workload).wanted if workload is not None else len(pods)
+        return Replicas(wanted=wanted, ready=ready, loading_since_seconds=min(loading, default=None))
+
+    def _pods(self, key: Key) -> list[Object]:
+        pods = self._store.select(POD, key[0], names.LABEL_SERVICE, key[1])
+        return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and pod["metadata"]["labels"].get(names.LABEL_ROLE) == names.ROLE_ENGINE]
+
+
+def _autoscaling(service: Object) -> Autoscaling | None:
+    raw = service.get("spec", {}).get("autoscaling")
+    try:
+        return None if raw is None else Autoscaling.model_validate(raw)
+    except ValueError:
+        return None  # the reconciler says so in a condition
+
+
+def _target(pod: Object) -> Target:
+    restarts = sum(container.get("restartCount", 0) for container in pod["status"].get("containerStatuses", ()))
+    return Target(pod=pod["metadata"]["name"], address=pod["status"]["podIP"], state=f"{_ready(pod)}/{restarts}")
+
+
+def _ready(pod: Object) -> bool:
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in pod["status"].get("conditions", ()))
+
+
+def _created(pod: Object) -> float:
+    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp()
