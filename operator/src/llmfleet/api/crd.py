@@ -87,14 +87,15 @@ def _root() -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural(LLMServiceSpec),
             "status": structural(LLMServiceStatus),
         },
         "x-kubernetes-validations": [
             {
                 "rule": f"size(self.metadata.name) <= {names.MAX_NAME_LENGTH} && self.metadata.name.matches(r'{NAME_PATTERN}')",
-                "message": f"metadata.name {NAME_RULE}",
+                "fieldPath": ".metadata.name",
+                "message": NAME_RULE,
             },
             {
                 "rule": "!(has(self.spec.replicas) && has(self.spec.autoscaling))",

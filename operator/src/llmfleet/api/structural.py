@@ -13,8 +13,9 @@ from pydantic_core import core_schema
 
 Schema = dict[str, Any]
 
-DROPPED: Final = ("title", "default", "additionalProperties", "const")
-"""Keywords without a place in a structural schema, or with none in ours; additionalProperties comes back where it describes a map."""
+DROPPED: Final = ("title", "default", "additionalProperties", "const", "propertyNames")
+"""Keywords without a place in a structural schema, or with none in ours; additionalProperties comes back where it describes a map, and the
+names in a map are checked when the object is read (planning.parse)."""
 
 
 class _WithoutNull(GenerateJsonSchema):

@@ -13,6 +13,8 @@ from pydantic.alias_generators import to_camel
 QUANTITY_PATTERN: Final = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$"
 """Kubernetes' own grammar of a quantity (apimachinery resource.Quantity) without a sign: a negative resource is an error."""
 
+QUANTITY_EXPECTED: Final = "must be a Kubernetes quantity such as 500m, 2 or 16Gi"
+
 DNS_1123_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """Names of volumes and ports."""
 
@@ -48,18 +50,28 @@ def list_map(*keys: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
 
 
+def int_or_string(pattern: str, *, minimum: int, max_length: int, expected: str) -> dict[str, Any]:
+    """Schema of an integer or a string, the only union that a structural schema can express.
+
+    A rule instead of `pattern` and `minimum`, because a refusal by those shows the regular expression and says nothing.
+    """
+    return {
+        "x-kubernetes-int-or-string": True,
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "maxLength": max_length,
+        **rules((f"type(self) == int ? self >= {minimum} : self.matches(r'{pattern}')", expected)),
+    }
+
+
 def _quantity(value: object) -> str:
     """A quantity as a string; integers are accepted as Kubernetes accepts them."""
     text = str(value)
     if isinstance(value, bool) or not isinstance(value, int | str) or not re.fullmatch(QUANTITY_PATTERN, text):
-        raise ValueError("must be a Kubernetes quantity such as 500m, 2 or 16Gi")
+        raise ValueError(QUANTITY_EXPECTED)
     return text
 
 
-INT_OR_STRING: Final[dict[str, Any]] = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
-"""The only union that a structural schema can express."""
-
-Quantity = Annotated[str, PlainValidator(_quantity), WithJsonSchema({**INT_OR_STRING, "pattern": QUANTITY_PATTERN, "maxLength": 32})]
+Quantity = Annotated[str, PlainValidator(_quantity), WithJsonSchema(int_or_string(QUANTITY_PATTERN, minimum=0, max_length=32, expected=QUANTITY_EXPECTED))]
 """An amount of a resource, kept as it was written: `1Gi` and `1024Mi` are compared by Kubernetes, never by us."""
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_1123_SUBDOMAIN)]

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from llmfleet.api.references import ConfigMapKeyRef, FieldRef, SecretKeyRef
 from llmfleet.api.wire import Wire, list_map, rules
@@ -13,6 +13,15 @@ VALUE_FROM_ONE: Final = "valueFrom names exactly one of secretKeyRef, configMapK
 
 DURATION_PATTERN: Final = r"^([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$"
 """Go's durations in whole hours, minutes and seconds: 90s, 5m, 1h30m."""
+
+
+DURATION_EXPECTED: Final = "must be a duration in hours, minutes and seconds such as 90s, 5m or 1h30m"
+
+
+def _readable_duration(value: str) -> str:
+    if not re.fullmatch(DURATION_PATTERN, value):
+        raise ValueError(DURATION_EXPECTED)
+    return value
 
 
 class EnvVarSource(Wire):
@@ -77,7 +86,11 @@ class Engine(Wire):
 class Rollout(Wire):
     """How replicas are replaced."""
 
-    drain_timeout: Annotated[str, Field(min_length=2, max_length=16, pattern=DURATION_PATTERN)] = "5m"
+    drain_timeout: Annotated[
+        str,
+        AfterValidator(_readable_duration),
+        Field(min_length=2, max_length=16, json_schema_extra=rules((f"self.matches(r'{DURATION_PATTERN}')", DURATION_EXPECTED))),
+    ] = "5m"
     """Longest time that a replica on its way out keeps answering the requests it has: 90s, 5m, 1h30m. Default: 5m."""
 
     @property

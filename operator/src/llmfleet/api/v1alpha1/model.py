@@ -7,10 +7,12 @@ from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from llmfleet.api import source
 from llmfleet.api.references import SecretKeyRef
-from llmfleet.api.wire import INT_OR_STRING, Wire, rules
+from llmfleet.api.wire import Wire, int_or_string, rules
 
 MAX_LENGTH_PATTERN: Final = r"^(auto|[1-9][0-9]{0,8}[kKmM]?)$"
 """vLLM's human-readable integers, as far as a context length needs them; facts: `16k` is 16000, `16K` is 16384."""
+
+MAX_LENGTH_EXPECTED: Final = "must be a number of tokens (4096, 16k for 16000, 16K for 16384) or auto, the largest that fits"
 
 
 def _max_length(value: object) -> int | str:
@@ -19,7 +21,7 @@ def _max_length(value: object) -> int | str:
         return value
     if isinstance(value, str) and re.fullmatch(MAX_LENGTH_PATTERN, value):
         return value
-    raise ValueError("must be a number of tokens (4096, 16k for 16000, 16K for 16384) or auto, the largest that fits")
+    raise ValueError(MAX_LENGTH_EXPECTED)
 
 
 def _readable_source(value: str) -> str:
@@ -27,7 +29,9 @@ def _readable_source(value: str) -> str:
     return value
 
 
-MaxLength = Annotated[int | str, PlainValidator(_max_length), WithJsonSchema({**INT_OR_STRING, "minimum": 1, "pattern": MAX_LENGTH_PATTERN, "maxLength": 11})]
+MaxLength = Annotated[
+    int | str, PlainValidator(_max_length), WithJsonSchema(int_or_string(MAX_LENGTH_PATTERN, minimum=1, max_length=11, expected=MAX_LENGTH_EXPECTED))
+]
 ServedName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([-._:/@A-Za-z0-9]*[A-Za-z0-9])?$")]
 
 

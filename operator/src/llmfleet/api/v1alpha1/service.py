@@ -19,7 +19,7 @@ NAME_PATTERN: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 
 NAME_RULE: Final = (
     f"must be at most {names.MAX_NAME_LENGTH} characters: lowercase letters, digits and '-', first a letter, last no '-', no dots; "
-    "it becomes the name of a Service: choose such a name"
+    "it becomes the name of a Service"
 )
 
 REMOVE_REPLICAS: Final = f"--type=json -p '{json.dumps([{'op': 'remove', 'path': '/spec/replicas'}], separators=(',', ':'))}'"
