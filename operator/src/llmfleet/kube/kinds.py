@@ -46,6 +46,7 @@ POD: Final = Kind("", "v1", "pods", "Pod")
 CONFIG_MAP: Final = Kind("", "v1", "configmaps", "ConfigMap")
 SECRET: Final = Kind("", "v1", "secrets", "Secret")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
+NAMESPACE: Final = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 API_SERVICE: Final = Kind("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
 SUBJECT_ACCESS_REVIEW: Final = Kind("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
 
@@ -53,7 +54,7 @@ _KINDS: Final = {
     (kind.api_version, kind.kind): kind
     for kind in (
         LLMSERVICE, DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, POD, CONFIG_MAP, SECRET, LEASE,
-        API_SERVICE, SUBJECT_ACCESS_REVIEW,
+        NAMESPACE, API_SERVICE, SUBJECT_ACCESS_REVIEW,
     )
 }  # fmt: skip
 

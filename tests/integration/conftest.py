@@ -1,0 +1,54 @@
+"""A real etcd and kube-apiserver for the whole session, a fresh namespace for each test."""
+
+import base64
+import ssl
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from e2e.cluster.controlplane import ControlPlane
+from llmfleet.kube.client import Client
+
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Client]:
+    """The administrator's client."""
+    context = _tls(yaml.safe_load(Path(control_plane.kubeconfig).read_text()), tmp_path)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
+        yield Client(lambda: (session, control_plane.url))
+
+
+@pytest.fixture
+async def namespace(client: Client) -> str:
+    """A namespace of the test's own. It is not removed: nothing runs in it, and the control plane goes with the session."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name
+
+
+def _tls(kubeconfig: Any, folder: Path) -> ssl.SSLContext:
+    cluster, user = kubeconfig["clusters"][0]["cluster"], kubeconfig["users"][0]["user"]
+    context = ssl.create_default_context(cafile=_file(cluster, "certificate-authority", folder))
+    context.load_cert_chain(_file(user, "client-certificate", folder), _file(user, "client-key", folder))
+    return context
+
+
+def _file(entry: dict[str, str], field: str, folder: Path) -> str:
+    """Path of a credential that a kubeconfig names or holds."""
+    if field in entry:
+        return entry[field]
+    path = folder / field
+    path.write_bytes(base64.b64decode(entry[f"{field}-data"]))
+    return str(path)

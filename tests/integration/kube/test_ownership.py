@@ -1,0 +1,210 @@
+"""Our reckoning of owned fields against the API server's own bookkeeping."""
+
+import json
+from typing import Any
+
+import pytest
+
+from llmfleet import names
+from llmfleet.kube.client import Client
+from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind, kind_of
+from llmfleet.kube.objects import Object
+from llmfleet.kube.ownership import Applied, owned_paths, stamped
+from llmfleet.kube.schemas import Schemas
+from llmfleet.kube.slim import owned_entry, slim_child
+from tests.integration.kube.manifests import KINDS, manifest
+
+
+@pytest.fixture
+async def schemas(client: Client) -> Schemas:
+    schemas = Schemas(client, (SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET))
+    await schemas.load()
+    return schemas
+
+
+# What another person or program does to a child: a JSON merge patch for each kind.
+EDITS: dict[str, dict[str, Any]] = {
+    "ServiceAccount": {"automountServiceAccountToken": True},
+    "Service": {"spec": {"selector": {"app": "y"}}},
+    "Deployment": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}},
+    "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 50}},
+    "PodDisruptionBudget": {"spec": {"maxUnavailable": 2}},
+}
+
+
+class Child:
+    """One applied child, and whether it is as rendered."""
+
+    def __init__(self, client: Client, schemas: Schemas, wanted: Object) -> None:
+        self.client, self.schemas, self.wanted = client, schemas, wanted
+        self.kind: Kind = kind_of(wanted)
+        self.namespace: str = wanted["metadata"]["namespace"]
+        self.name: str = wanted["metadata"]["name"]
+
+    async def apply(self) -> Object:
+        return await self.client.apply(stamped(self.wanted), field_manager=names.FIELD_MANAGER)
+
+    async def live(self) -> Object:
+        found = await self.client.get(self.kind, self.namespace, self.name)
+        assert found is not None
+        return found
+
+    async def as_rendered(self) -> bool:
+        return Applied().as_rendered(self.kind, slim_child(await self.live()), self.wanted, self.schemas)
+
+
+@pytest.fixture(params=KINDS)
+async def child(request: pytest.FixtureRequest, client: Client, schemas: Schemas, namespace: str) -> Child:
+    child = Child(client, schemas, manifest(request.param, namespace))
+    await child.apply()
+    assert await child.as_rendered()
+    return child
+
+
+async def test_what_we_reckon_is_what_the_server_books(child: Child) -> None:
+    booked = json.loads(owned_entry(await child.live()))
+    assert booked == owned_paths(stamped(child.wanted), child.schemas)
+
+
+async def test_applying_again_changes_nothing(child: Child) -> None:
+    before = await child.live()
+    assert (await child.apply())["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+async def test_an_edit_is_seen_and_put_back_by_one_apply(child: Child) -> None:
+    await child.client.merge_patch(child.kind, child.namespace, child.name, EDITS[child.kind.kind], field_manager="kubectl-edit")
+    assert not await child.as_rendered()
+    await child.apply()
+    assert await child.as_rendered()
+
+
+async def test_a_removed_label_is_seen(child: Child) -> None:
+    patch = {"metadata": {"labels": {names.LABEL_SERVICE: None}}}
+    await child.client.merge_patch(child.kind, child.namespace, child.name, patch, field_manager="kubectl-edit")
+    assert not await child.as_rendered()
+
+
+async def test_a_removed_owner_is_seen(child: Child) -> None:
+    await child.client.merge_patch(child.kind, child.namespace, child.name, {"metadata": {"ownerReferences": None}}, field_manager="kubectl-edit")
+    assert not await child.as_rendered()
+
+
+async def test_an_edited_hash_is_seen(child: Child) -> None:
+    patch = {"metadata": {"annotations": {names.ANNOTATION_APPLIED: "0"}}}
+    await child.client.merge_patch(child.kind, child.namespace, child.name, patch, field_manager="kubectl-edit")
+    assert not await child.as_rendered()
+
+
+async def test_a_forced_apply_of_another_is_seen_and_put_back(child: Child) -> None:
+    theirs = {"apiVersion": child.wanted["apiVersion"], "kind": child.kind.kind, "metadata": {"namespace": child.namespace, "name": child.name}}
+    await child.client.apply({**theirs, **_granular(EDITS[child.kind.kind], child.wanted)}, field_manager="someone")
+    assert not await child.as_rendered()
+    await child.apply()
+    assert await child.as_rendered()
+
+
+async def test_a_replace_of_the_whole_object_is_seen(child: Child) -> None:
+    live = await child.live()
+    del live["metadata"]["labels"][names.LABEL_SERVICE]
+    await child.client.replace(child.kind, child.namespace, child.name, live)
+    assert not await child.as_rendered()
+
+
+async def test_what_others_add_beside_is_left_alone(child: Child) -> None:
+    patch = {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}}
+    await child.client.merge_patch(child.kind, child.namespace, child.name, patch, field_manager="kubectl-edit")
+    assert await child.as_rendered()
+    await child.apply()
+    assert (await child.live())["metadata"]["labels"]["team"] == "a"
+
+
+async def test_changed_and_back_again_by_another_is_applied_once_more(child: Child) -> None:
+    """The value is right again, but it is theirs: one write takes it back. Cheaper than comparing values."""
+    before = await child.live()
+    await child.client.merge_patch(child.kind, child.namespace, child.name, EDITS[child.kind.kind], field_manager="kubectl-edit")
+    back = {key: before[key] for key in EDITS[child.kind.kind]}
+    await child.client.merge_patch(child.kind, child.namespace, child.name, back, field_manager="kubectl-edit")
+    assert not await child.as_rendered()
+    await child.apply()
+    assert await child.as_rendered()
+
+
+@pytest.fixture
+async def deployment(client: Client, schemas: Schemas, namespace: str) -> Child:
+    child = Child(client, schemas, manifest("Deployment", namespace))
+    await child.apply()
+    return child
+
+
+async def test_scaling_is_nobodys_drift(deployment: Child) -> None:
+    await deployment.client.set_scale(DEPLOYMENT, deployment.namespace, "x", 3)
+    assert await deployment.as_rendered()
+    await deployment.apply()
+    assert (await deployment.live())["spec"]["replicas"] == 3
+
+
+async def test_scaling_by_editing_replicas_is_nobodys_drift(deployment: Child) -> None:
+    await deployment.client.merge_patch(DEPLOYMENT, deployment.namespace, "x", {"spec": {"replicas": 5}}, field_manager="kubectl-edit")
+    assert await deployment.as_rendered()
+    await deployment.apply()
+    assert (await deployment.live())["spec"]["replicas"] == 5
+
+
+async def test_a_scale_before_the_first_reconcile_of_the_next_leader_survives(deployment: Child) -> None:
+    """The status that the controller writes is not an entry of ours either."""
+    await deployment.client.merge_patch(DEPLOYMENT, deployment.namespace, "x", {"status": {"replicas": 1}}, subresource="status")
+    assert await deployment.as_rendered()
+
+
+@pytest.mark.parametrize(
+    ("container", "field"),
+    [("engine", "image"), ("engine", "args"), ("runtime", "command"), ("engine", "readinessProbe"), ("engine", "volumeMounts")],
+)
+async def test_an_edited_container_is_seen(deployment: Child, container: str, field: str) -> None:
+    live = await deployment.live()
+    pod = live["spec"]["template"]["spec"]
+    edited = next(one for one in (*pod["containers"], *pod["initContainers"]) if one["name"] == container)
+    if field == "volumeMounts":
+        edited[field] = [mount for mount in edited[field] if mount["mountPath"] != "/etc/settings"]
+    elif field == "readinessProbe":
+        del edited[field]
+    else:
+        edited[field] = "other:1" if field == "image" else ["something", "else"]
+    await deployment.client.replace(DEPLOYMENT, deployment.namespace, "x", live)
+    assert not await deployment.as_rendered()
+    await deployment.apply()
+    assert await deployment.as_rendered()
+
+
+async def test_a_variable_that_another_adds_to_our_container_is_left_alone(deployment: Child) -> None:
+    live = await deployment.live()
+    live["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "INJECTED", "value": "1"})
+    await deployment.client.replace(DEPLOYMENT, deployment.namespace, "x", live)
+    assert await deployment.as_rendered()
+
+
+async def test_a_deleted_child_has_no_trace(child: Child) -> None:
+    live = await child.live()
+    await child.client.delete(child.kind, child.namespace, child.name, uid=live["metadata"]["uid"])
+    assert await child.client.get(child.kind, child.namespace, child.name) is None
+
+
+async def test_a_server_that_drops_a_field_is_accepted_by_its_own_answer(client: Client, schemas: Schemas, namespace: str) -> None:
+    """A field that this server does not book, as a gated one on an older server: its answer to our apply is what we hold it to."""
+    child = Child(client, schemas, manifest("Deployment", namespace))
+    answer = await child.apply()
+    entry = next(entry for entry in answer["metadata"]["managedFields"] if entry["manager"] == names.FIELD_MANAGER)
+    del entry["fieldsV1"]["f:spec"]["f:revisionHistoryLimit"]
+    applied = Applied()
+    assert not applied.as_rendered(DEPLOYMENT, slim_child(answer), child.wanted, schemas)
+    applied.remember(DEPLOYMENT, answer)
+    assert applied.as_rendered(DEPLOYMENT, slim_child(answer), child.wanted, schemas)
+
+
+def _granular(edit: dict[str, Any], wanted: Object) -> dict[str, Any]:
+    """An apply must carry what identifies or is required; everything but that is the edit."""
+    if wanted["kind"] == "HorizontalPodAutoscaler":
+        return {"spec": {**edit["spec"], "scaleTargetRef": wanted["spec"]["scaleTargetRef"]}}
+    if wanted["kind"] == "Deployment":
+        return {"spec": {**edit["spec"], "selector": wanted["spec"]["selector"]}}
+    return edit
