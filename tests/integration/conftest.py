@@ -5,15 +5,13 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 import yaml
-
 from e2e.cluster.controlplane import ControlPlane
-from llmfleet.kube.client import Client
 
+from llmfleet.kube.client import Client
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +23,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 @pytest.fixture
 async def client(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Client]:
     """The administrator's client."""
-    context = _tls(yaml.safe_load(Path(control_plane.kubeconfig).read_text()), tmp_path)
+    context = _tls(Path(control_plane.kubeconfig), tmp_path)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         yield Client(lambda: (session, control_plane.url))
 
@@ -38,7 +36,8 @@ async def namespace(client: Client) -> str:
     return name
 
 
-def _tls(kubeconfig: Any, folder: Path) -> ssl.SSLContext:
+def _tls(path: Path, folder: Path) -> ssl.SSLContext:
+    kubeconfig = yaml.safe_load(path.read_text())
     cluster, user = kubeconfig["clusters"][0]["cluster"], kubeconfig["users"][0]["user"]
     context = ssl.create_default_context(cafile=_file(cluster, "certificate-authority", folder))
     context.load_cert_chain(_file(user, "client-certificate", folder), _file(user, "client-key", folder))

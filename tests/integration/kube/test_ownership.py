@@ -26,7 +26,7 @@ async def schemas(client: Client) -> Schemas:
 EDITS: dict[str, dict[str, Any]] = {
     "ServiceAccount": {"automountServiceAccountToken": True},
     "Service": {"spec": {"selector": {"app": "y"}}},
-    "Deployment": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}},
+    "Deployment": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 45}}}},
     "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 50}},
     "PodDisruptionBudget": {"spec": {"maxUnavailable": 2}},
 }

@@ -66,11 +66,16 @@ def live(manifest: Object, fields: Any, **metadata: Any) -> Object:
 
 
 def test_what_identifies_the_object_is_nobodys(rules: Any) -> None:
-    assert owned_paths(service(names=[]), rules) == {"f:metadata": {}, "f:spec": {"f:names": {}}}
+    assert owned_paths(service(names=[]), rules) == {"f:spec": {"f:names": {}}}
 
 
 def test_atomic_values_are_owned_as_a_whole(rules: Any) -> None:
     assert owned_paths(service(selector={"a": "b"}, names=["x"]), rules)["f:spec"] == {"f:selector": {}, "f:names": {}}
+
+
+def test_an_empty_map_is_owned_an_empty_list_of_items_is_not(rules: Any) -> None:
+    assert owned_paths(service(ports=[], selector={}, nested={}), rules) == {"f:spec": {"f:selector": {}, "f:nested": {}}}
+    assert owned_paths(service(ports=[], nested={"ports": []}), rules) == {}
 
 
 def test_list_items_are_known_by_their_keys_with_defaults_filled_in(rules: Any) -> None:

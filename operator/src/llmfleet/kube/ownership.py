@@ -39,16 +39,24 @@ def stamped(manifest: Object) -> Object:
 def owned_paths(manifest: Mapping[str, Any], schemas: MergeRules) -> Paths:
     """Paths that the API server books on whoever applies the manifest; what identifies the object itself is nobody's."""
     metadata = {name: value for name, value in manifest["metadata"].items() if name not in ("name", "namespace")}
-    content = {name: value for name, value in manifest.items() if name not in ("apiVersion", "kind")}
-    return _paths({**content, "metadata": metadata}, schemas[kind_of(manifest)])
+    content = {name: value for name, value in manifest.items() if name not in ("apiVersion", "kind", "metadata")}
+    if metadata:
+        content["metadata"] = metadata
+    return _children(content, schemas[kind_of(manifest)]) or {}
 
 
-def _paths(value: Any, node: Node) -> Paths:
-    if isinstance(value, dict) and (node.fields is not None or node.values is not None):
-        return {f"f:{name}": _paths(item, _member(node, name)) for name, item in value.items()}
+def _children(value: Any, node: Node) -> Paths | None:
+    """Paths below a value that is taken apart; None where it is owned as one: atomic, or an empty map.
+
+    As structured-merge-diff does it (typed/tofieldset.go): an empty list whose items have owners of their own is nobody's, a member that is an empty map
+    is a path.
+    """
     if isinstance(value, list) and node.items is not None:
         return dict(_item(item, node.items, node.keys) for item in value)
-    return {}
+    if not isinstance(value, dict) or not value or (node.fields is None and node.values is None):
+        return None
+    below = {f"f:{name}": _children(item, _member(node, name)) for name, item in value.items()}
+    return {path: paths or {} for path, paths in below.items() if paths is None or paths}
 
 
 def _member(node: Node, name: str) -> Node:
@@ -59,7 +67,7 @@ def _item(item: Any, node: Node, keys: tuple[tuple[str, Any], ...] | None) -> tu
     if keys is None:
         return "v:" + _json(item), {}
     identity = {key: item.get(key, default) for key, default in keys if key in item or default is not None}
-    below = _paths(item, node)
+    below = _children(item, node)
     return "k:" + _json(identity), {".": {}, **below} if below else {}
 
 
