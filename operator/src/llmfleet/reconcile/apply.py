@@ -36,6 +36,8 @@ class Outcome:
     problems: list[Problem] = field(default_factory=list)
     retry: ApiError | None = None
     """An error that may pass: try again later."""
+    wrote: bool = False
+    """Something was written, so that the cluster is about to answer."""
 
 
 class NamespaceTerminatingError(Exception):
@@ -63,7 +65,7 @@ class Applier:
             kind = kind_of(manifest)
             wanted.add((kind, manifest["metadata"]["name"]))
             try:
-                problem = await self._ensure_one(owner, kind, manifest)
+                problem = await self._ensure_one(owner, kind, manifest, outcome)
             except ApiError as error:
                 problem = _judge(error, kind, manifest, outcome)
             if problem is not None:
@@ -83,7 +85,7 @@ class Applier:
         found = self._store.get(kind, owner.namespace, name)
         return found if found is not None and controller_uid(found) == owner.uid else None
 
-    async def _ensure_one(self, owner: Owner, kind: Kind, manifest: Manifest) -> Problem | None:
+    async def _ensure_one(self, owner: Owner, kind: Kind, manifest: Manifest, outcome: Outcome) -> Problem | None:
         name = manifest["metadata"]["name"]
         live = self._store.get(kind, owner.namespace, name)
         if live is None:
@@ -108,6 +110,7 @@ class Applier:
             # Of this very object: one that was deleted and made again by somebody else meanwhile answers with a conflict.
             sent["metadata"]["uid"] = uid_of(live)
         stored = await self._client.apply(sent, field_manager=names.FIELD_MANAGER)
+        outcome.wrote = True
         self._applied.remember(kind, stored)
         self._store.upsert(kind, stored)
         log.info("%s %s %s", "created" if live is None else "applied", kind.kind, name)
@@ -121,6 +124,7 @@ class Applier:
                     continue
                 try:
                     await self._client.delete(kind, owner.namespace, name, uid=uid_of(child))
+                    outcome.wrote = True
                     self._applied.forget(kind, (owner.namespace, name))
                     log.info("pruned %s %s", kind.kind, name)
                 except ApiError as error:

@@ -1,6 +1,7 @@
 """One service, from what is written to what is shown. Reads like the recipe it is."""
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -26,6 +27,11 @@ FOREIGN_SECONDS = 30.0
 """How long until a foreign object is looked for again: it is not watched, so its removal comes as no event."""
 
 
+SETTLE_SECONDS = 1.0
+"""How long status waits after a write: the cluster answers it with a burst of changes, and one status at the end of the burst carries them all.
+Until then observedGeneration is behind, which says just that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
     """When a service has to be looked at again although nothing may happen to it."""
@@ -44,11 +50,13 @@ class Reconciler:
         self._gatherer = gatherer
         self._applier = applier
         self._installation = installation
+        self._settled_at: dict[Key, float] = {}
 
     async def reconcile(self, key: Key) -> Again | None:
         """Bring one service's children and status in line; say whether to look again."""
         inputs = await self._gatherer.gather(key)
         if inputs is None:
+            self._settled_at.pop(key, None)
             return None
         owner = Owner(key[0], key[1], inputs.raw["metadata"]["uid"])
         workload = DeploymentWorkload()
@@ -58,26 +66,36 @@ class Reconciler:
             try:
                 outcome = await self._applier.ensure(owner, decision.children)
                 if not outcome.problems and outcome.retry is None:
-                    await self._scale(owner, decision, workload)
+                    outcome.wrote |= await self._scale(owner, decision, workload)
             except NamespaceTerminatingError:
                 return None
-        if outcome.problems or outcome.retry is None:
-            # Otherwise the children are half-way: what they show is not about this generation.
-            await self._show(inputs, owner, decision, workload, outcome)
+        if outcome.wrote:
+            self._settle(key)
+        if outcome.retry is not None and not outcome.problems:
+            # The children are half-way: what they show is not about this generation.
+            return Again(outcome.retry.retry_after, failed=True)
+        if (remaining := self._settled_at.get(key, 0.0) - time.monotonic()) > 0:
+            return Again(remaining, failed=False)
+        await self._show(inputs, owner, decision, workload, outcome)
         if outcome.retry is not None:
             return Again(outcome.retry.retry_after, failed=True)
         if any(problem.reason is Reason.FOREIGN_OBJECT for problem in outcome.problems):
             return Again(FOREIGN_SECONDS, failed=False)
         return None
 
-    async def _scale(self, owner: Owner, decision: Accepted, workload: Workload) -> None:
+    def _settle(self, key: Key) -> None:
+        self._settled_at[key] = time.monotonic() + SETTLE_SECONDS
+
+    async def _scale(self, owner: Owner, decision: Accepted, workload: Workload) -> bool:
         live = self._workload(owner, workload)
         if live is None:
-            return
+            return False
         current, wanted = workload.progress(live).wanted, _replicas(decision, workload.progress(live))
-        if current != wanted:
-            target = workload.scale_target(owner)
-            await self._applier.scale(owner, kind_of({**target, "metadata": {}}), target["name"], wanted)
+        if current == wanted:
+            return False
+        target = workload.scale_target(owner)
+        await self._applier.scale(owner, kind_of(target), target["name"], wanted)
+        return True
 
     async def _show(self, inputs: Inputs, owner: Owner, decision: Accepted | Refused, workload: Workload, outcome: Outcome) -> None:
         live = self._workload(owner, workload)
@@ -102,10 +120,11 @@ class Reconciler:
         manifest = {"apiVersion": names.API_VERSION, "kind": names.LLMSERVICE, "metadata": metadata, "status": shown}
         stored = await self._client.apply(manifest, field_manager=names.STATUS_FIELD_MANAGER, subresource="status")
         self._store.upsert(LLMSERVICE, stored)
+        self._settle((metadata["namespace"], metadata["name"]))
 
     def _workload(self, owner: Owner, workload: Workload) -> Object | None:
         target = workload.scale_target(owner)
-        return self._applier.live(owner, kind_of({**target, "metadata": {}}), target["name"])
+        return self._applier.live(owner, kind_of(target), target["name"])
 
 
 def _comparable(shown: Manifest) -> Manifest:
