@@ -1,0 +1,170 @@
+"""Each check by itself, and their order."""
+
+from typing import Any
+
+import pytest
+
+from llmfleet.api.accelerator import AcceleratorProfile, built_in_profiles
+from llmfleet.api.v1alpha1 import LLMServiceSpec
+from llmfleet.planning.checks import Subject, violations
+from llmfleet.planning.violation import Violation
+
+
+def found(profiles: dict[str, AcceleratorProfile] | None = None, **fields: Any) -> tuple[Violation, ...]:
+    spec = LLMServiceSpec.model_validate({**fields, "model": {"source": "hf://a/b", **fields.get("model", {})}})
+    return violations(Subject(name="qwen", spec=spec, profiles=profiles or built_in_profiles()))
+
+
+def only(**fields: Any) -> Violation:
+    (violation,) = found(**fields)
+    return violation
+
+
+def test_five_lines_pass() -> None:
+    assert found() == ()
+
+
+def test_a_message_names_field_value_rule_and_remedy() -> None:
+    assert only(engine={"extraArgs": ["--port", "80"]}).message == (
+        "spec.engine.extraArgs[0] '--port': belongs to the operator; "
+        "remove it: the Service and the probes expect vLLM's own HTTP server on port 8000 of every interface"
+    )
+
+
+def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
+    violation = only(accelerator={"profile": "tpu-v7"})
+    assert (violation.field, violation.value, violation.remedy) == ("spec.accelerator.profile", "tpu-v7", "choose one of cpu, nvidia")
+
+
+def test_the_default_profile_is_checked_too() -> None:
+    assert [violation.value for violation in found(profiles={"cpu": built_in_profiles()["cpu"]})] == ["nvidia"]
+
+
+def test_an_unsupported_version_is_refused_with_those_that_are_supported() -> None:
+    violation = only(engine={"version": "0.19.0"})
+    assert violation.field == "spec.engine.version"
+    assert violation.remedy == "choose one of 0.32.0, or set spec.engine.image to an image of that version"
+
+
+def test_an_unsupported_version_with_an_image_of_ones_own_is_taken() -> None:
+    assert found(engine={"version": "0.19.0", "image": "mine:1"}) == ()
+
+
+def test_a_profile_without_an_image_for_the_version_is_refused() -> None:
+    violation, *_ = found(profiles={"nvidia": AcceleratorProfile()})
+    assert violation.rule == "has no image for vLLM 0.32.0"
+
+
+def test_an_unknown_dtype_is_refused_with_the_nearest() -> None:
+    assert only(model={"dtype": "bf16"}).field == "spec.model.dtype"
+
+
+def test_a_served_name_twice_is_refused() -> None:
+    assert only(model={"servedNames": ["a", "b", "a"]}).message == "spec.model.servedNames 'a': stands there 2 times; keep it once"
+
+
+def test_credentials_for_a_claim_would_be_ignored() -> None:
+    credentials = {"secretKeyRef": {"name": "hf", "key": "token"}}
+    assert only(model={"source": "pvc://models/a", "credentials": credentials}).field == "spec.model.credentials"
+    assert found(model={"credentials": credentials}) == ()
+
+
+def test_a_misspelt_quantization_method_is_refused_with_the_nearest() -> None:
+    violation = only(quantization={"method": "fp8_per_tensr"})
+    assert violation.rule == "is no quantization method of vLLM 0.32.0"
+    assert "did you mean fp8_per_tensor" in violation.remedy
+
+
+@pytest.mark.parametrize(("method", "plugin"), [("gguf", "vllm-gguf-plugin"), ("bitsandbytes", "vllm-bnb-plugin")])
+def test_a_method_that_left_the_tree_is_refused_with_its_plugin(method: str, plugin: str) -> None:
+    assert plugin in only(quantization={"method": method}).rule
+    assert found(quantization={"method": method}, engine={"image": "with-plugin:1"}) == ()
+
+
+def test_a_deprecated_method_needs_the_flag_that_says_so() -> None:
+    assert "is deprecated" in only(quantization={"method": "fp_quant"}).rule
+    assert found(quantization={"method": "fp_quant"}, engine={"extraArgs": ["--allow-deprecated-quantization"]}) == ()
+
+
+def test_an_unknown_kv_cache_type_is_refused_with_the_nearest() -> None:
+    assert "fp8_e4m3" in only(quantization={"kvCache": "fp8_e4m4"}).remedy
+
+
+def test_a_utilisation_that_vllm_would_override_is_refused() -> None:
+    engine = {"memoryUtilization": 0.5, "extraArgs": ["--kv-cache-memory-bytes=1G"]}
+    assert only(engine=engine).field == "spec.engine.memoryUtilization"
+
+
+@pytest.mark.parametrize("name", ["HOME", "USER", "VLLM_PORT", "PYTHONPATH", "LLMFLEET_X"])
+def test_a_reserved_variable_is_refused(name: str) -> None:
+    violation = only(engine={"env": [{"name": name, "value": "x"}]})
+    assert (violation.field, violation.value) == ("spec.engine.env[0]", name)
+
+
+def test_the_hub_token_has_one_owner() -> None:
+    env = [{"name": "HF_TOKEN", "value": "x"}]
+    assert found(engine={"env": env}) == ()
+    assert only(engine={"env": env}, model={"credentials": {"secretKeyRef": {"name": "hf", "key": "token"}}}).value == "HF_TOKEN"
+
+
+def test_an_empty_value_of_a_vllm_variable_is_refused() -> None:
+    assert "is empty" in only(engine={"env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": ""}]}).rule
+    assert found(engine={"env": [{"name": "LD_PRELOAD", "value": ""}]}) == ()
+
+
+def test_an_api_key_from_a_secret_is_the_way_to_have_one() -> None:
+    env = [{"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "qwen"}}}]
+    assert found(engine={"env": env}) == ()
+
+
+def test_a_variable_twice_is_refused() -> None:
+    assert only(engine={"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}).field == "spec.engine.env"
+
+
+def template(*, volumes: list[str], mounts: dict[str, str]) -> dict[str, Any]:
+    """A pod template with volumes and mounts: volume -> path."""
+    volume_mounts = [{"name": name, "mountPath": path} for name, path in mounts.items()]
+    return {"spec": {"volumes": [{"name": name, "emptyDir": {}} for name in volumes], "containers": [{"name": "engine", "volumeMounts": volume_mounts}]}}
+
+
+def test_a_volume_of_the_operators_name_is_refused() -> None:
+    assert only(template=template(volumes=["llmfleet-shm"], mounts={})).field == "spec.template.spec.volumes[0].name"
+
+
+def test_a_mount_without_a_volume_is_refused() -> None:
+    assert only(template=template(volumes=[], mounts={"data": "/data"})).field == "spec.template.spec.containers[0].volumeMounts[0].name"
+
+
+@pytest.mark.parametrize("path", ["/", "/dev", "/dev/shm", "/dev/shm/", "/tmp", "/home", "/home/vllm", "/llmfleet/x", "/models/x", "//models/./x"])
+def test_a_mount_over_or_into_the_operators_is_refused(path: str) -> None:
+    assert only(template=template(volumes=["data"], mounts={"data": path})).field.endswith("volumeMounts[0].mountPath")
+
+
+@pytest.mark.parametrize("path", ["/data", "/home/vllm/.cache", "/tmp/compile", "/models2", "/dev/hugepages"])
+def test_a_mount_beside_the_operators_is_free(path: str) -> None:
+    assert found(template=template(volumes=["data"], mounts={"data": path})) == ()
+
+
+def test_the_number_of_accelerators_belongs_to_parallelism() -> None:
+    resources = {"limits": {"nvidia.com/gpu": 2, "cpu": 4}, "requests": {"memory": "8Gi"}}
+    violation = only(template={"spec": {"containers": [{"name": "engine", "resources": resources}]}}, accelerator={"profile": "cpu"})
+    assert violation.field == "spec.template.spec.containers[0].resources.limits[nvidia.com/gpu]"
+    assert "parallelism" in violation.remedy
+
+
+def test_everything_wrong_is_told_at_once_in_the_order_of_a_manifest() -> None:
+    fields = [
+        violation.field
+        for violation in found(
+            template=template(volumes=["llmfleet-tmp"], mounts={}),
+            engine={"extraArgs": ["-tp", "4"], "version": "0.1.0"},
+            model={"servedNames": ["a", "a"]},
+        )
+    ]
+    assert fields == ["spec.engine.version", "spec.model.servedNames", "spec.engine.extraArgs[0]", "spec.template.spec.volumes[0].name"]
+
+
+def test_the_subject_knows_the_image_that_counts() -> None:
+    spec = LLMServiceSpec.model_validate({"model": {"source": "hf://a/b"}})
+    assert Subject("a", spec, built_in_profiles()).image == "vllm/vllm-openai:v0.32.0"
+    assert Subject("a", spec, built_in_profiles(), default_profile="cpu").image == "vllm/vllm-openai-cpu:v0.32.0"
