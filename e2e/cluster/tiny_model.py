@@ -1,0 +1,67 @@
+"""The tiny model in the cache, and the claim through which engine pods read it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from e2e.cluster import vllm_environment
+from e2e.cluster.filelock import exclusive
+from e2e.cluster.locations import SOURCE, cache_folder
+from e2e.cluster.progress import step
+
+NAME = "tiny"
+_MAKER = SOURCE / "make_tiny_model.py"
+
+
+def ensure() -> Path:
+    """Return the folder of the model's files, making them when missing (about 15 s)."""
+    key = hashlib.sha256(_MAKER.read_bytes()).hexdigest()[:16]
+    folder = cache_folder() / "models" / key / NAME
+    with exclusive(cache_folder() / "models" / "make.lock", "another making of the tiny model"):
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for left in folder.parent.glob(".tmp-*"):
+                shutil.rmtree(left)
+            temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+            with step("make the tiny model"):
+                # -P: the maker's own folder stays off sys.path, where our modules would hide libraries of the same name.
+                subprocess.run([str(vllm_environment.host_python()), "-P", str(_MAKER), str(temporary)], check=True, capture_output=True)
+            temporary.chmod(0o755)  # the engine runs as another user
+            for path in temporary.rglob("*"):
+                path.chmod(0o644)
+            temporary.rename(folder)
+    return folder
+
+
+def volume_and_claim(namespace: str, claim: str, host_folder: Path) -> list[dict[str, Any]]:
+    """Return a static PersistentVolume on a folder of the node and its claim: the restricted profile refuses hostPath in pods.
+
+    The volume names its claim and the claim its volume, so neither can bind to anything else. The model lies in the subfolder `tiny`.
+    """
+    name = f"{namespace}-{claim}"
+    common: dict[str, Any] = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name},
+            "spec": {
+                **common,
+                "capacity": {"storage": "1Gi"},
+                "persistentVolumeReclaimPolicy": "Retain",
+                "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": claim},
+                "hostPath": {"path": str(host_folder), "type": "Directory"},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": claim, "namespace": namespace},
+            "spec": {**common, "volumeName": name, "resources": {"requests": {"storage": "1Gi"}}},
+        },
+    ]
