@@ -8,7 +8,7 @@ import typer
 from llmfleet.api import crd
 from llmfleet.cli import reference
 
-app = typer.Typer(name="llmfleet", no_args_is_help=True, add_completion=False, help="Fleets of vLLM servers on Kubernetes.")
+app = typer.Typer(name="llmfleet", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Fleets of vLLM servers on Kubernetes.")
 
 
 @app.command()
@@ -34,4 +34,4 @@ def run() -> None:
     # Imported here: the other verbs need no cluster libraries, and start faster without them.
     from llmfleet.server import process
 
-    process.run()
+    raise typer.Exit(process.run())

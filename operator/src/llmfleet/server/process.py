@@ -5,6 +5,7 @@ Every replica watches, scrapes and serves the metrics API; only the one that hol
 
 import asyncio
 import logging
+import signal
 import time
 from contextlib import AsyncExitStack
 
@@ -44,7 +45,19 @@ def run() -> int:
     """Run the operator until it is told to stop; return the process's exit status."""
     settings = Settings()
     configure_logging(settings.log_level)
-    return asyncio.run(Operator(settings).run())
+    try:
+        return asyncio.run(Operator(settings).run())
+    except Exception:
+        log.exception("the operator cannot run")
+        return 1
+
+
+async def _told_to_stop(watching_began: asyncio.Event, stopping: asyncio.Event) -> None:
+    """Return at the first signal to stop. Our handlers replace kopf's, which it sets before it reports ready."""
+    await watching_began.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await stopping.wait()
 
 
 class Operator:
@@ -88,23 +101,27 @@ class Operator:
             return await self._until_the_first_ends(parts)
 
     async def _until_the_first_ends(self, parts: list[asyncio.Task[None]]) -> int:
-        stop = asyncio.Event()
-        watches = asyncio.create_task(
-            kopf.operator(registry=watching.registry(self._store, self._queue.add), settings=watching.watch_settings(), clusterwide=True, stop_flag=stop),
-            name="watches",
+        ready, stopping, end_watching = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        operator = kopf.operator(
+            registry=watching.registry(self._store, self._queue.add),
+            settings=watching.watch_settings(),
+            clusterwide=True,
+            ready_flag=ready,
+            stop_flag=end_watching,
         )
-        done, _ = await asyncio.wait([watches, *parts], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if not task.cancelled() and task.exception() is not None:
-                log.error("%s ended", task.get_name(), exc_info=task.exception())
-        # A signal ends kopf without an error; anything else that ends first is a failure.
-        clean = done == {watches} and not watches.cancelled() and watches.exception() is None
-        stop.set()
+        watches = asyncio.create_task(operator, name="watches")
+        told = asyncio.create_task(_told_to_stop(ready, stopping), name="signal")
+        done, _ = await asyncio.wait([told, watches, *parts], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {told}:
+            log.error("%s ended", task.get_name(), exc_info=None if task.cancelled() else task.exception())
+        # The Lease first, so that another replica goes on at once; kopf takes seconds to close its streams.
         for part in parts:
             part.cancel()
-        await asyncio.gather(watches, *parts, return_exceptions=True)
-        log.info("stopped" if clean else "stopped by a failure")
-        return 0 if clean else 1
+        await asyncio.gather(*parts, return_exceptions=True)
+        end_watching.set()
+        await asyncio.gather(watches, return_exceptions=True)
+        log.info("stopped" if done == {told} else "stopped by a failure")
+        return 0 if done == {told} else 1
 
     def _metrics_server(self, client: Client) -> MetricsServer:
         settings = self._settings
@@ -163,11 +180,10 @@ class Operator:
         shown: dict[Key, int] = {}
         while True:
             await asyncio.sleep(self._settings.scrape_interval_seconds)
-            for key in self._scaling.targets():
-                demand = self._scaling.demand(key)
-                if isinstance(demand, Demand) and shown.get(key) != demand.replicas:
-                    shown[key] = demand.replicas
-                    self._queue.add(key)
+            asked = {key: demand.replicas for key in self._scaling.targets() if isinstance(demand := self._scaling.demand(key), Demand)}
+            for key in asked.keys() - {key for key, replicas in asked.items() if shown.get(key) == replicas}:
+                self._queue.add(key)
+            shown = asked
 
     async def _serve_health(self, stack: AsyncExitStack) -> None:
         runner = web.AppRunner(health.application(healthy=self._wrong, ready=self._missing, registry=self._telemetry.registry), access_log=None)
