@@ -34,7 +34,7 @@ def test_kubectl_get_says_whether_and_why() -> None:
 
 def test_the_refusal_of_two_owners_of_replicas_names_the_object() -> None:
     rule = next(rule for rule in ROOT["x-kubernetes-validations"] if rule.get("fieldPath") == ".spec.replicas")
-    assert "kubectl patch llm NAME --type=json -p '[{\"op\":\"remove\",\"path\":\"/spec/replicas\"}]'" in rule["message"]
+    assert 'kubectl patch llm NAME --type=json -p \'[{"op":"remove","path":"/spec/replicas"}]\'' in rule["message"]
     assert "self.metadata.name" in rule["messageExpression"]
 
 

@@ -84,12 +84,18 @@ def test_the_name_of_a_flag_as_vllm_reads_it(item: str, name: str | None) -> Non
 
 
 def test_the_place_in_the_list_is_told() -> None:
-    assert [(refusal.index, refusal.item) for refusal in refusals(["--seed", "1", "--port", "8001", "-tp=2"])] == [(2, "--port"), (4, "-tp=2")]
+    assert [(refusal.index, refusal.flag) for refusal in refusals(["--seed", "1", "--port", "8001", "-tp=2"])] == [(2, "--port"), (4, "-tp")]
 
 
 def test_a_flag_and_its_value_in_one_item_are_refused() -> None:
     (refusal,) = refusals(["--seed 1"])
     assert refusal.remedy == "write two items, or one with '=' between them"
+
+
+@pytest.mark.parametrize("item", ["--api-key=sk-secret", "--api-k sk-secret"])
+def test_a_value_that_may_be_a_key_is_not_repeated(item: str) -> None:
+    (refusal,) = refusals([item])
+    assert "sk-secret" not in f"{refusal.flag} {refusal.rule} {refusal.remedy}"
 
 
 def test_a_value_before_the_first_flag_would_be_a_second_model() -> None:

@@ -124,7 +124,7 @@ def unknown_kv_cache(subject: Subject) -> Iterator[Violation]:
 def owned_flags(subject: Subject) -> Iterator[Violation]:
     """No flag has two owners."""
     for refusal in owned.refusals(subject.spec.engine.extra_args):
-        yield Violation(f"spec.engine.extraArgs[{refusal.index}]", refusal.item, refusal.rule, refusal.remedy)
+        yield Violation(f"spec.engine.extraArgs[{refusal.index}]", refusal.flag, refusal.rule, refusal.remedy)
 
 
 def memory_said_twice(subject: Subject) -> Iterator[Violation]:

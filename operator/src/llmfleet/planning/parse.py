@@ -5,7 +5,7 @@ may have been stored under an older one, and `llmfleet render` reads files that 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -13,9 +13,6 @@ from pydantic_core import ErrorDetails
 from llmfleet import names
 from llmfleet.api.v1alpha1 import LLMService, LLMServiceStatus
 from llmfleet.planning.violation import Violation
-
-_LONGEST_VALUE: Final = 100
-"""Characters of a wrong value that a message repeats: it must be recognised, not reproduced."""
 
 
 def parse(raw: Mapping[str, Any]) -> LLMService | tuple[Violation, ...]:
@@ -62,5 +59,5 @@ def _explained(location: Sequence[int | str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A scalar as given, cut short; a whole object is not repeated."""
-    return str(value)[:_LONGEST_VALUE] if isinstance(value, str | int | float) else ""
+    """A scalar as given; a whole object is not repeated."""
+    return str(value) if isinstance(value, str | int | float) else ""

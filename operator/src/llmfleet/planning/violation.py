@@ -1,6 +1,10 @@
 """One reason why a specification is refused."""
 
 from dataclasses import dataclass
+from typing import Final
+
+LONGEST_VALUE: Final = 100
+"""Characters of a wrong value that a message repeats: it must be recognised, not reproduced (a condition holds 32 KiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,5 +23,5 @@ class Violation:
     @property
     def message(self) -> str:
         """One sentence for a condition or a terminal."""
-        subject = f"{self.field} {self.value!r}" if self.value else self.field
+        subject = f"{self.field} {self.value[:LONGEST_VALUE]!r}" if self.value else self.field
         return f"{subject}: {self.rule}" + (f"; {self.remedy}" if self.remedy else "")

@@ -97,7 +97,8 @@ class Refusal:
 
     index: int
     """Place in extraArgs."""
-    item: str
+    flag: str
+    """The flag as it was spelled, without its value: that may be a key, and what is refused ends up in conditions and logs."""
     rule: str
     remedy: str
 
@@ -139,11 +140,12 @@ def refusals(extra_args: Sequence[str]) -> Iterator[Refusal]:
         name = flag_name(item)
         if name is None:
             continue
+        spelled = item.split("=", 1)[0].split(" ", 1)[0]
         if " " in name:
-            yield Refusal(index, item, "holds a flag and its value in one item", "write two items, or one with '=' between them")
+            yield Refusal(index, spelled, "holds a flag and its value in one item", "write two items, or one with '=' between them")
         elif name in REMOVED:  # asked first: --device is also a prefix of --device-ids
-            yield Refusal(index, item, "no longer exists in vLLM", REMOVED[name])
+            yield Refusal(index, spelled, "no longer exists in vLLM", REMOVED[name])
         elif owned := owner_of(name):
-            spelled = next(flag for flag in owned.flags if _means(name, flag))
-            known_as = "" if spelled == name else f" is {spelled}, which"
-            yield Refusal(index, item, f"{known_as} belongs to {owned.owner}".strip(), owned.remedy)
+            declared = next(flag for flag in owned.flags if _means(name, flag))
+            meaning = "" if declared == name else f"is {declared}, which "
+            yield Refusal(index, spelled, f"{meaning}belongs to {owned.owner}", owned.remedy)
