@@ -1,0 +1,74 @@
+"""The two commands of the pod: `install DIR` in the init container, `launch ... -- vllm serve ...` in the engine's container."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and end the process with its exit code (zipapp's entry does not pass a result on)."""
+    if sys.version_info < (3, 11):  # noqa: UP036 the interpreter is the engine image's, not ours to require
+        sys.exit(f"llmfleet: Python 3.11 or newer is needed in the engine's image, this is {sys.version.split()[0]}")
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    head, command = _split(argv)
+    options = _parser().parse_args(head)
+    if options.command == "install":
+        from llmfleet_runtime.archive import install
+
+        install(options.directory)
+        sys.exit(0)
+    if not command:
+        _parser().error("launch needs a command after --")
+    from llmfleet_runtime.launcher import launch
+    from llmfleet_runtime.settings import Settings
+
+    sys.exit(
+        launch(
+            Settings.from_environment(
+                command=tuple(command),
+                port=options.port,
+                engine_port=options.engine_port,
+                drain_timeout_seconds=options.drain_timeout_seconds,
+                minimum_drain_seconds=options.minimum_drain_seconds,
+                stall_timeout_seconds=options.stall_timeout_seconds,
+                watch_interval_seconds=options.watch_interval_seconds,
+            )
+        )
+    )
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """What is ours, and what follows the first `--`: argparse must never see the engine's flags."""
+    if "--" not in argv:
+        return argv, []
+    at = argv.index("--")
+    return argv[:at], argv[at + 1 :]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="runtime.pyz", description="Runs beside vLLM in the engine pod.", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    install = commands.add_parser("install", help="copy this archive to DIRECTORY/runtime.pyz", allow_abbrev=False)
+    install.add_argument("directory", type=Path)
+    launch = commands.add_parser("launch", help="run an engine: launch [OPTIONS] -- vllm serve MODEL FLAGS...", allow_abbrev=False)
+    launch.add_argument("--port", type=int, default=8001, help="port of /readyz, /livez and /report (default %(default)s)")
+    launch.add_argument("--engine-port", type=int, default=8000, help="port of vLLM (default %(default)s)")
+    launch.add_argument("--drain-timeout-seconds", type=_seconds, default=300.0, help="longest wait for requests after SIGTERM (default %(default)s)")
+    launch.add_argument("--minimum-drain-seconds", type=_seconds, default=3.0, help="serve at least so long after SIGTERM (default %(default)s)")
+    launch.add_argument(
+        "--stall-timeout-seconds", type=_seconds, default=300.0, help="requests run and no engine step is made for so long: not alive (default %(default)s)"
+    )
+    launch.add_argument("--watch-interval-seconds", type=_seconds, default=5.0, help="how often a serving engine is looked at (default %(default)s)")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"not a number of seconds: {text}")
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What the engine's own argument list says, read as vLLM's parser reads it, and what of it must not be shown.
+
+vLLM's FlexibleArgumentParser (vllm/utils/argparse_utils.py) takes `--max-num-seqs 8`, `--max-num-seqs=8`, underscores for dashes and unambiguous prefixes; the
+last one wins.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+HIDDEN: Final = "***"
+"""Stands for a secret."""
+
+SECRET_OPTIONS: Final = ("--api-key", "--hf-token")
+"""Options of vLLM whose values are secrets. `--hf-token` without a value means a stored token."""
+
+_SHORTEST_PREFIX: Final = len("--max-num-se")
+"""`--max-num-s` is ambiguous (seqs, scheduled-tokens): argparse refuses it."""
+
+_SECRET_KEY: Final = r"[\w.\-]*(?:token|secret|password|credentials?|key)"  # noqa: S105 a pattern of names
+_JSON_SECRET: Final = re.compile(rf'("{_SECRET_KEY}"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
+_URL_SECRET: Final = re.compile(r"(://[^/@\s:]+:)[^/@\s]+@")
+_DOTTED_SECRET: Final = re.compile(rf"--[\w\-]+\.{_SECRET_KEY}", re.IGNORECASE)
+
+
+def max_sequences(arguments: Sequence[str]) -> int | None:
+    """--max-num-seqs; None where it is not among the arguments (vLLM's default depends on the device)."""
+    found: int | None = None
+    for option, values in _options(arguments):
+        if len(option) >= _SHORTEST_PREFIX and "--max-num-seqs".startswith(option) and values:
+            found = int(values[0]) if values[0].isdigit() and int(values[0]) > 0 else None
+    return found
+
+
+def api_key(arguments: Sequence[str]) -> str | None:
+    """The first key of --api-key, which vLLM prefers to VLLM_API_KEY; None where there is none."""
+    keys: list[str] = []
+    for option, values in _options(arguments):
+        if len(option) > len("--api-") and "--api-key".startswith(option):
+            keys = [value for value in values if value]
+    return keys[0] if keys else None
+
+
+def redacted(arguments: Sequence[str]) -> list[str]:
+    """The arguments with every secret hidden: values of secret options, secret keys in JSON and in dotted options, passwords in URLs."""
+    shown: list[str] = []
+    hiding = False
+    for argument in arguments:
+        if _is_option(argument):
+            name, equals, value = argument.partition("=")
+            hiding = _is_secret(name)
+            shown.append(name + equals + (HIDDEN if hiding and equals else _cleaned(value)))
+        else:
+            shown.append(HIDDEN if hiding else _cleaned(argument))
+    return shown
+
+
+def secrets(arguments: Sequence[str]) -> list[str]:
+    """The values that `redacted` hides whole: they must not appear in a message either."""
+    return [value for option, values in _options(arguments) if _is_secret(option) for value in values if value]
+
+
+def _options(arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Options in their written order, dashes for underscores, each with the values that follow it."""
+    options: list[tuple[str, list[str]]] = []
+    for argument in arguments:
+        if _is_option(argument):
+            name, equals, value = argument.partition("=")
+            options.append((_spelled(name), [value] if equals else []))
+        elif options:
+            options[-1][1].append(argument)
+    return options
+
+
+def _is_option(argument: str) -> bool:
+    """Starts with a dash and is no negative number: argparse takes no such word as a value."""
+    return argument.startswith("-") and len(argument) > 1 and not argument[1].isdigit()
+
+
+def _spelled(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _is_secret(name: str) -> bool:
+    spelled = _spelled(name)
+    return (len(spelled) >= 4 and any(option.startswith(spelled) for option in SECRET_OPTIONS)) or _DOTTED_SECRET.fullmatch(spelled) is not None
+
+
+def _cleaned(value: str) -> str:
+    return _URL_SECRET.sub(rf"\1{HIDDEN}@", _JSON_SECRET.sub(rf'\1"{HIDDEN}"', value))

@@ -1,0 +1,132 @@
+"""What is asked of vLLM over HTTP, and what its answers mean."""
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+from llmfleet_runtime import metrics
+from llmfleet_runtime.http_client import Answer, NoAnswer, ask
+
+HEALTH_SECONDS: Final = 10.0
+"""Longest wait for /health: 9.4 s were measured on a busy machine."""
+
+FIRST_ANSWER_SECONDS: Final = 300.0
+"""Longest wait for the one real request: on a GPU the first one may compile kernels."""
+
+REAL_REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("/v1/completions", {"prompt": "Hello", "max_tokens": 1, "temperature": 0}),
+    ("/v1/embeddings", {"input": "Hello"}),
+    ("/pooling", {"input": "Hello"}),
+    ("/classify", {"input": "Hello"}),
+)
+"""A request of each kind of model, tried in this order; vLLM has the routes of the model's own tasks only."""
+
+NOT_THIS_KIND: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
+"""Answers that say that the model is not of the kind asked for; any other refusal is one of the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Requests of the engine, summed over its data-parallel ranks; None where it does not say (--disable-log-stats)."""
+
+    running: float | None = None
+    waiting: float | None = None
+    steps: float | None = None
+    """Engine steps made since the start."""
+
+    @property
+    def in_flight(self) -> float | None:
+        """Requests running and waiting."""
+        return None if self.running is None or self.waiting is None else self.running + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What vLLM says of itself once it is up; None is what it does not say."""
+
+    version: str | None = None
+    model_names: list[str] = field(default_factory=list)
+    max_model_length: int | None = None
+    """Longest request with its answer, in tokens."""
+    kv_cache_tokens: int | None = None
+    """vLLM's own figure: not blocks x block size where layers differ."""
+    kv_cache_blocks: int | None = None
+    kv_cache_block_size: int | None = None
+    """Tokens per block."""
+
+
+class EngineApi:
+    """vLLM's server on this pod."""
+
+    def __init__(self, port: int, api_key: str | None) -> None:
+        self._port = port
+        self._api_key = api_key
+
+    async def health(self) -> int:
+        """HTTP status of /health; NoAnswer where there is none."""
+        return (await self._ask("/health", timeout_seconds=HEALTH_SECONDS)).status
+
+    async def queue(self) -> Queue:
+        """Requests in flight and engine steps; NoAnswer where the engine does not answer."""
+        answer = await self._ask(metrics.path(metrics.RUNNING, metrics.WAITING, metrics.STEPS))
+        if answer.status != HTTPStatus.OK:
+            return Queue()
+        samples = list(metrics.parse(answer.body.decode(errors="replace")))
+        return Queue(*(metrics.total(samples, name) for name in (metrics.RUNNING, metrics.WAITING, metrics.STEPS)))
+
+    async def first_answer(self) -> str | None:
+        """Have one real request answered: None when it was, or the model takes none of ours (transcription); else what the engine said instead."""
+        models = await self._models()
+        if not models:
+            return "no model is listed in /v1/models"
+        for path, request in REAL_REQUESTS:
+            answer = await self._ask(path, {"model": models[0].get("id"), **request}, timeout_seconds=FIRST_ANSWER_SECONDS)
+            if answer.status == HTTPStatus.OK:
+                return None
+            if answer.status not in NOT_THIS_KIND:
+                return f"{path} answers {answer.status}: {_excerpt(answer)}"
+        return None
+
+    async def facts(self) -> Facts:
+        """Version, models and KV cache; NoAnswer where one of them cannot be read."""
+        version = await self._ask("/version")
+        models = await self._models()
+        page = await self._ask(metrics.path(metrics.CACHE))
+        caches = [sample.labels for sample in metrics.parse(page.body.decode(errors="replace")) if sample.name == metrics.CACHE]
+        lengths = [length for model in models if isinstance(length := model.get("max_model_len"), int)]
+        return Facts(
+            version=_text(version.json().get("version")) if version.status == HTTPStatus.OK else None,
+            model_names=[name for model in models if isinstance(name := model.get("id"), str)],
+            max_model_length=lengths[0] if lengths else None,
+            kv_cache_tokens=_sum(caches, "kv_cache_size_tokens"),
+            kv_cache_blocks=_sum(caches, "num_gpu_blocks"),
+            kv_cache_block_size=_count(caches[0].get("block_size")) if caches else None,
+        )
+
+    async def _models(self) -> list[dict[str, Any]]:
+        answer = await self._ask("/v1/models")
+        if answer.status != HTTPStatus.OK:
+            raise NoAnswer(f"/v1/models answers {answer.status}: {_excerpt(answer)}")
+        document = answer.json()
+        models = document.get("data") if isinstance(document, dict) else None
+        return [model for model in models if isinstance(model, dict)] if isinstance(models, list) else []
+
+    async def _ask(self, path: str, document: dict[str, Any] | None = None, *, timeout_seconds: float = 10.0) -> Answer:
+        return await ask(self._port, path, document=document, bearer=self._api_key, timeout_seconds=timeout_seconds)
+
+
+def _excerpt(answer: Answer) -> str:
+    return answer.body[:300].decode(errors="replace").strip()
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _sum(caches: list[Any], label: str) -> int | None:
+    counts = [count for cache in caches if (count := _count(cache.get(label))) is not None]
+    return sum(counts) if counts else None
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() else None

@@ -1,0 +1,90 @@
+"""The smallest HTTP server that a kubelet and an operator need: a few GET paths, one request per connection, everything bounded."""
+
+import asyncio
+import contextlib
+import errno
+import json
+import logging
+import socket
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+HEAD_BYTES: Final = 16 * 1024
+"""Longest head of a request."""
+
+REQUEST_SECONDS: Final = 10.0
+"""Longest time in which a client sends its request and takes its answer."""
+
+Route = Callable[[], tuple[HTTPStatus, Mapping[str, Any]]]
+"""Gives status and JSON of a path; must not wait."""
+
+_log = logging.getLogger(__name__)
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on every address of the pod, IPv4 and IPv6; IPv4 alone where the kernel has no IPv6."""
+    try:
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise
+    except ValueError:  # socket.create_server: no dual stack on this platform.
+        pass
+    return socket.create_server(("", port), backlog=64)
+
+
+async def serve(listening: socket.socket, routes: Mapping[str, Route]) -> asyncio.Server:
+    """Serve these paths until the server is closed."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await _answer(reader, routes)
+                if answer is not None:
+                    writer.write(answer)
+                    await writer.drain()
+        except (OSError, TimeoutError):  # The client left, or is too slow to wait for.
+            pass
+        except Exception:
+            _log.exception("A request of the launcher's own paths failed")
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    return await asyncio.start_server(connected, sock=listening, limit=HEAD_BYTES)
+
+
+async def _answer(reader: asyncio.StreamReader, routes: Mapping[str, Route]) -> bytes | None:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return None
+    except asyncio.LimitOverrunError:
+        return _encode(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, {"error": "the request's head is too long"}, with_body=True)
+    words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        return _encode(HTTPStatus.BAD_REQUEST, {"error": "not an HTTP/1 request"}, with_body=True)
+    method, target, _ = words
+    route = routes.get(target.partition("?")[0])
+    if route is None:
+        return _encode(HTTPStatus.NOT_FOUND, {"error": "no such path", "paths": sorted(routes)}, with_body=method != "HEAD")
+    if method not in ("GET", "HEAD"):
+        return _encode(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET"}, with_body=True)
+    status, document = route()
+    return _encode(status, document, with_body=method != "HEAD")
+
+
+def _encode(status: HTTPStatus, document: Mapping[str, Any], *, with_body: bool) -> bytes:
+    body = json.dumps(document).encode() + b"\n"
+    head = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "Connection: close",
+    ]
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        head.append("Allow: GET, HEAD")
+    return "\r\n".join([*head, "", ""]).encode() + (body if with_body else b"")

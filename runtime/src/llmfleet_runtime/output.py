@@ -1,0 +1,131 @@
+"""The engine's output: passed on untouched, and read on the way for lines that may say why it ended. Memory is bounded whatever the engine writes."""
+
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+LINE_BYTES: Final = 8 * 1024
+"""What is kept of a line; longer ones are cut for reading, never for passing on."""
+
+KEPT_LINES: Final = 64
+"""Error lines kept. The first ones win: the cause comes before what follows from it."""
+
+RECENT_SECONDS: Final = 60.0
+"""While serving, an older error line explains nothing: an engine outlives many a bad request."""
+
+_ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_PROCESS: Final = re.compile(r"^(?:\([A-Za-z][\w \-]*(?:pid=\d+)?[^)]*\)|\[rank\d+\]:) ?")
+_LOGGER: Final = re.compile(r"^(?P<level>[A-Z]+) \d\d-\d\d \d\d:\d\d:\d\d (?:\[[^\]]*\]) ?")
+_PYDANTIC_TAIL: Final = re.compile(r" \[type=\w+, input_value=.*$")
+_ERROR: Final = re.compile(r"^(?:[\w.]*(?:Error|Exception|Interrupt)\b: |\s*Value error, |(?:\S+ ){1,3}error: )")
+
+
+def error_of(line: str) -> str | None:
+    """The error that a line tells, without the logger's prefix, colours and pydantic's tail; None where it tells none.
+
+    Errors are: the last line of a traceback, pydantic's `Value error, ...`, argparse's `vllm serve: error: ...`, and what a logger says at level ERROR,
+    the lines of a traceback inside it excepted (they are indented).
+    """
+    text = _ANSI.sub("", line).rstrip()
+    while (shorter := _PROCESS.sub("", text)) != text:
+        text = shorter
+    logged = _LOGGER.match(text)
+    if logged is not None:
+        text = text[logged.end() :]
+    if not _ERROR.match(text):
+        by_logger = logged is not None and logged["level"] in ("ERROR", "CRITICAL")
+        if not by_logger or not text or text[0].isspace() or text.startswith("Traceback (most recent"):
+            return None
+    return _PYDANTIC_TAIL.sub("", text).strip()
+
+
+class ErrorLines:
+    """The error lines of an engine that may explain its end. Fed by several threads."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: deque[tuple[float, str]] = deque()
+        self._serving = False
+
+    def feed(self, line: str) -> None:
+        """Look at a line."""
+        error = error_of(line)
+        if error is None:
+            return
+        with self._lock:
+            self._forget_old()
+            if len(self._kept) < KEPT_LINES:
+                self._kept.append((self._clock(), error))
+
+    def serving(self) -> None:
+        """The start has succeeded: its errors were none, and from now on only recent ones explain an end."""
+        with self._lock:
+            self._kept.clear()
+            self._serving = True
+
+    def lines(self) -> list[str]:
+        """What may explain an end now, oldest first."""
+        with self._lock:
+            self._forget_old()
+            return [line for _, line in self._kept]
+
+    def _forget_old(self) -> None:
+        while self._serving and self._kept and self._clock() - self._kept[0][0] > RECENT_SECONDS:
+            self._kept.popleft()
+
+
+class LineSplitter:
+    """Cuts a stream of bytes into lines, at carriage returns too (progress bars)."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._partial = b""
+
+    def feed(self, content: bytes) -> None:
+        """Take the next bytes."""
+        *lines, partial = (self._partial + content.replace(b"\r", b"\n")).split(b"\n")
+        for line in lines:
+            if line:
+                self._on_line(line[:LINE_BYTES].decode(errors="replace"))
+        self._partial = partial[:LINE_BYTES]
+
+    def close(self) -> None:
+        """The stream has ended: what is left is a line."""
+        if self._partial:
+            self._on_line(self._partial.decode(errors="replace"))
+
+
+def pump(source: int, target: int, on_line: Callable[[str], None]) -> threading.Thread:
+    """Pass everything from one descriptor to another in a thread of its own, until the source ends.
+
+    A thread, so that a slow reader of our output holds up the engine, as it would without us, and never the probes.
+    """
+
+    def run() -> None:
+        splitter = LineSplitter(on_line)
+        writable = True
+        while content := os.read(source, 65536):
+            splitter.feed(content)
+            if writable:
+                writable = _write(target, content)
+        splitter.close()
+        os.close(source)
+
+    thread = threading.Thread(target=run, daemon=True, name=f"output-{target}")
+    thread.start()
+    return thread
+
+
+def _write(target: int, content: bytes) -> bool:
+    """Write all; False where nobody reads any more. The engine's output is still read then: it must not block."""
+    view = memoryview(content)
+    while view:
+        try:
+            view = view[os.write(target, view) :]
+        except OSError:
+            return False
+    return True
