@@ -100,16 +100,15 @@ def credentials_without_use(subject: Subject) -> Iterator[Violation]:
 def unknown_quantization(subject: Subject) -> Iterator[Violation]:
     """The method must be one that vLLM has, in its tree and not on its way out; an image of the user's own may hold plugins with more."""
     name = subject.spec.quantization.method
-    if name is None:
+    if name is None or subject.version not in versions.SUPPORTED:
         return
-    method = quantization.METHODS.get(name)
     field = "spec.quantization.method"
     if name in quantization.PLUGINS and subject.spec.engine.image is None:
         rule = f"is no longer in vLLM's tree: it needs the plugin {quantization.PLUGINS[name]}"
         yield Violation(field, name, rule, "set spec.engine.image to an image that contains the plugin, or choose a checkpoint in another format")
-    elif method is None and name not in quantization.PLUGINS and subject.spec.engine.image is None:
+    elif name not in (*quantization.METHODS, *quantization.PLUGINS) and subject.spec.engine.image is None:
         yield Violation(field, name, f"is no quantization method of vLLM {subject.version}", _one_of(name, quantization.METHODS))
-    elif method is not None and method.deprecated and not _gives(subject, "--allow-deprecated-quantization"):
+    elif name in quantization.DEPRECATED and not _gives(subject, "--allow-deprecated-quantization"):
         remedy = "choose another method, or add --allow-deprecated-quantization to spec.engine.extraArgs"
         yield Violation(field, name, f"is deprecated in vLLM {subject.version}", remedy)
 

@@ -5,71 +5,45 @@ checked before a GPU is taken. Source: vLLM 0.32.0, layers/quantization and conf
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-
-class Needs(StrEnum):
-    """What a method asks of the checkpoint."""
-
-    ONLINE = "online"
-    """bf16 or fp16 weights; quantized while they are loaded."""
-    CHECKPOINT = "checkpoint"
-    """A checkpoint that was quantized by this method, and says so itself."""
-    EITHER = "either"
-    """Online if the checkpoint is not quantized, else its own format."""
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One quantization method."""
-
-    name: str
-    needs: Needs
-    deprecated: bool = False
-    """vLLM refuses it without --allow-deprecated-quantization."""
-
-
-METHODS: Final[Mapping[str, Method]] = MappingProxyType(
-    {
-        method.name: method
-        for method in (
-            Method("auto_awq", Needs.CHECKPOINT),
-            Method("auto_gptq", Needs.CHECKPOINT),
-            Method("awq", Needs.CHECKPOINT),
-            Method("awq_marlin", Needs.CHECKPOINT),
-            Method("compressed-tensors", Needs.CHECKPOINT),
-            Method("deepseek_v4_fp8", Needs.CHECKPOINT),
-            Method("experts_int8", Needs.ONLINE),
-            Method("fbgemm_fp8", Needs.CHECKPOINT, deprecated=True),
-            Method("fp8", Needs.CHECKPOINT),
-            Method("fp8_per_block", Needs.ONLINE),
-            Method("fp8_per_channel", Needs.ONLINE),
-            Method("fp8_per_tensor", Needs.ONLINE),
-            Method("fp_quant", Needs.CHECKPOINT, deprecated=True),
-            Method("gpt_oss_mxfp4", Needs.CHECKPOINT),
-            Method("gptq", Needs.CHECKPOINT),
-            Method("gptq_marlin", Needs.CHECKPOINT),
-            Method("humming", Needs.CHECKPOINT),
-            Method("inc", Needs.CHECKPOINT),
-            Method("int8_per_channel_weight_only", Needs.ONLINE),
-            Method("modelopt", Needs.CHECKPOINT),
-            Method("modelopt_fp4", Needs.CHECKPOINT),
-            Method("modelopt_mixed", Needs.CHECKPOINT),
-            Method("modelopt_mxfp8", Needs.CHECKPOINT),
-            Method("moe_wna16", Needs.CHECKPOINT),
-            Method("mxfp4", Needs.EITHER),
-            Method("mxfp8", Needs.EITHER),
-            Method("nvfp4_per_token", Needs.ONLINE),
-            Method("online", Needs.ONLINE),
-            Method("quark", Needs.CHECKPOINT),
-            Method("torchao", Needs.CHECKPOINT),
-        )
-    }
+METHODS: Final = (
+    "auto_awq",
+    "auto_gptq",
+    "awq",
+    "awq_marlin",
+    "compressed-tensors",
+    "deepseek_v4_fp8",
+    "experts_int8",
+    "fbgemm_fp8",
+    "fp8",
+    "fp8_per_block",
+    "fp8_per_channel",
+    "fp8_per_tensor",
+    "fp_quant",
+    "gpt_oss_mxfp4",
+    "gptq",
+    "gptq_marlin",
+    "humming",
+    "inc",
+    "int8_per_channel_weight_only",
+    "modelopt",
+    "modelopt_fp4",
+    "modelopt_mixed",
+    "modelopt_mxfp8",
+    "moe_wna16",
+    "mxfp4",
+    "mxfp8",
+    "nvfp4_per_token",
+    "online",
+    "quark",
+    "torchao",
 )
-"""The 30 methods of vLLM 0.32.0 by name."""
+"""The 30 quantization methods of vLLM 0.32.0."""
+
+DEPRECATED: Final = ("fbgemm_fp8", "fp_quant")
+"""Those of METHODS that vLLM refuses without --allow-deprecated-quantization."""
 
 PLUGINS: Final[Mapping[str, str]] = MappingProxyType({"bitsandbytes": "vllm-bnb-plugin", "gguf": "vllm-gguf-plugin"})
 """Methods that left vLLM's tree, and the distribution that an image must contain to have them back (vLLM RFC 39583)."""
