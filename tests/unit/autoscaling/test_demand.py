@@ -113,8 +113,8 @@ def test_an_in_flight_target_is_what_one_replica_bears(in_flight: int, replicas:
 @pytest.mark.parametrize(
     ("origin", "words"),
     [
-        (SlotsOrigin.LEARNED, "(8 slots, learned: requests waited beside free slots, + 4 queue)"),
-        (SlotsOrigin.ASSUMED, "(8 slots, assumed: the engine reports no limit, + 4 queue)"),
+        (SlotsOrigin.LEARNED, "(8 slots as observed + 4 queue)"),
+        (SlotsOrigin.ASSUMED, "(8 slots assumed, vLLM's smallest default on a GPU, + 4 queue)"),
     ],
 )
 def test_the_reason_says_where_the_slots_come_from(origin: SlotsOrigin, words: str) -> None:

@@ -146,3 +146,22 @@ def test_a_replica_that_runs_more_than_was_learned_raises_it() -> None:
     learned_at = rounds(window, *[{"a": (20, 8)}] * 7)
     now = rounds(window, {"a": (0, 30)}, {"a": (0, 10)}, start=learned_at + 5)
     assert load_of(window, now).slots == Slots(30, SlotsOrigin.LEARNED)
+
+
+def test_a_replica_that_runs_more_than_is_assumed_has_more_slots() -> None:
+    """An engine on a large GPU runs 1,024 by default; when its limit is not reported, what it runs is known all the same, and remembered."""
+    window = Window()
+    now = rounds(window, {"a": (0, 800)}, {"a": (0, 100)}, max_sequences=None)
+    assert load_of(window, now).slots == Slots(800, SlotsOrigin.LEARNED)
+
+
+def test_one_replica_bound_by_long_prompts_does_not_speak_for_the_others() -> None:
+    window = Window()
+    now = rounds(window, *[{"a": (20, 8), "b": (0, 200)}] * 7)
+    assert load_of(window, now).slots == Slots(104, SlotsOrigin.LEARNED)
+
+
+def test_a_replica_that_idles_is_taken_for_one_like_those_that_are_bound() -> None:
+    window = Window()
+    now = rounds(window, *[{"a": (20, 8), "b": (0, 1)}] * 7)
+    assert load_of(window, now).slots == Slots(8, SlotsOrigin.LEARNED)

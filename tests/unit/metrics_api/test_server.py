@@ -257,5 +257,5 @@ async def test_the_api_service_of_another_adapter_is_left_alone(tmp_path: Path) 
     cluster = Cluster(tmp_path)
     cluster.api_server.objects[API_SERVICE]["spec"]["service"] = {"namespace": "monitoring", "name": "prometheus-adapter"}
     async with cluster.api_server.client() as client:
-        await cluster.server(client).refresh()
+        assert not await cluster.server(client).refresh()
     assert cluster.api_server.writes == [("PUT", SECRET)]

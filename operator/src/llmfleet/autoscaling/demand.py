@@ -108,9 +108,9 @@ def _slots(slots: Slots) -> str:
         case SlotsOrigin.REPORTED:
             return f"{slots.count:,} slots"
         case SlotsOrigin.LEARNED:
-            return f"{slots.count:,} slots, learned: requests waited beside free slots,"
+            return f"{slots.count:,} slots as observed"
         case SlotsOrigin.ASSUMED:
-            return f"{slots.count:,} slots, assumed: the engine reports no limit,"
+            return f"{slots.count:,} slots assumed, vLLM's smallest default on a GPU,"
 
 
 def _on_their_way(replicas: Replicas, now_seconds: float) -> bool:

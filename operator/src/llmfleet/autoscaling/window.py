@@ -53,7 +53,7 @@ class SlotsOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """How many requests one replica runs at once; of unlike replicas, the smallest number."""
+    """How many requests one replica runs at once: as reported, of unlike replicas the smallest number; as learned, their mean."""
 
     count: int
     origin: SlotsOrigin
@@ -137,14 +137,17 @@ class Window:
 
     def _learn(self, now_seconds: float) -> None:
         """Newer evidence replaces older: what bounds a replica (KV cache, prefill) depends on the requests of the day."""
-        bounds = [bound for history in self._samples.values() if (bound := _bound(history, now_seconds)) is not None]
+        last = self._last(now_seconds)
+        bounds = {replica: bound for replica in last if (bound := _bound(self._samples[replica], now_seconds)) is not None}
         if bounds:
-            self._learned = _Learned(now_seconds, min(bounds))
-        elif self._learned is not None:
-            # A replica that runs more than was learned has more slots than that.
-            running = max((history[-1].running for history in self._samples.values() if history), default=0)
-            if running > self._learned.slots:
-                self._learned = _Learned(self._learned.at_seconds, running)
+            mean = sum(bounds.values()) // len(bounds)
+            # A replica that is not bound is taken for one like them, unless it runs more.
+            self._learned = _Learned(now_seconds, sum(bounds.get(replica, max(mean, sample.running)) for replica, sample in last.items()) // len(last))
+            return
+        running = max((sample.running for sample in last.values()), default=0)
+        # A replica that runs more than was learned, or assumed, has more slots than that.
+        if running > self._slots(now_seconds, last).count:
+            self._learned = _Learned(now_seconds, running)
 
 
 def _bound(history: Collection[Sample], now_seconds: float) -> int | None:

@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 
 from llmfleet.kube.client import Client
+from llmfleet.kube.errors import ApiError
 from llmfleet.kube.kinds import CONFIG_MAP
 from llmfleet.metrics_api import front_proxy
 from llmfleet.metrics_api.application import Read, application
@@ -23,7 +24,8 @@ REFRESH_SECONDS: Final = 60.0
 """How often Secret, ConfigMap and APIService are read again: what a second replica renewed is served within a minute. Three reads, no writes."""
 
 RETRY_SECONDS: Final = 5.0
-"""How soon after a failure. An APIService counts as unavailable after 26 s, and then namespace deletions hang in the whole cluster."""
+"""How soon again after a failure, or while there is no APIService of ours. One that gets no answer counts as unavailable after 26 s, and from then on the
+deletion of every namespace in the cluster hangs."""
 
 _SHUTDOWN_SECONDS: Final = 5.0
 """Time for requests under way at the end; each is answered from memory."""
@@ -65,15 +67,14 @@ class MetricsServer:
         """Serve until cancelled. What cannot be read is tried again, and what was read before serves on."""
         async with self.listening():
             while True:
+                trusted = False
                 try:
-                    await self.refresh()
-                except Exception as error:
-                    _log.warning(
-                        "The metrics API's certificate could not be refreshed: %s", error, exc_info=not isinstance(error, (OSError, LookupError, ValueError))
-                    )
-                    await asyncio.sleep(RETRY_SECONDS)
-                else:
-                    await asyncio.sleep(REFRESH_SECONDS)
+                    trusted = await self.refresh()
+                except (ApiError, LookupError, ValueError, OSError) as error:
+                    _log.warning("The metrics API's certificate could not be refreshed: %s", error)
+                except Exception:
+                    _log.exception("The metrics API's certificate could not be refreshed")
+                await asyncio.sleep(REFRESH_SECONDS if trusted else RETRY_SECONDS)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
@@ -87,15 +88,14 @@ class MetricsServer:
         finally:
             await runner.cleanup()
 
-    async def refresh(self) -> None:
-        """Take over what changed. The certificate is served before the API server is told to trust its CA, which the bundle makes right in any order."""
+    async def refresh(self) -> bool:
+        """Take over what changed, then have the APIService trust it. False where there is no APIService of ours: Helm installs it after this process."""
         credentials = await agree(self._client, self._namespace, self._secret, dns_names(self._service, self._namespace), self._clock())
         trusted = await self._front_proxy()
         if self._serving != (credentials, trusted):
             self._context.use(credentials.certificate, credentials.key, trusted.client_ca_pem)
             self._serving = (credentials, trusted)
-        if not await publish(self._client, self._namespace, self._service, credentials.bundle):
-            _log.warning("The APIService of the custom metrics API is not ours or does not exist: autoscaling by %s gets no data", self._service)
+        return await publish(self._client, self._namespace, self._service, credentials.bundle)
 
     async def _front_proxy(self) -> FrontProxy:
         config_map = await self._client.get(CONFIG_MAP, front_proxy.NAMESPACE, front_proxy.CONFIG_MAP_NAME)
