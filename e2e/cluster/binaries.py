@@ -39,6 +39,8 @@ class Group:
     ld_flags: str
     packages: dict[str, str]
     """Program name to Go package."""
+    sources: tuple[Path, ...] = ()
+    """Go files of our own."""
 
     @property
     def key(self) -> str:
@@ -46,6 +48,8 @@ class Group:
         digest = hashlib.sha256(f"{self.ld_flags} {sorted(self.packages.items())}".encode())
         for name in ("go.mod", "go.sum"):
             digest.update((self.module / name).read_bytes())
+        for source in self.sources:
+            digest.update(source.read_bytes())
         return digest.hexdigest()[:16]
 
     @property
@@ -79,6 +83,7 @@ GROUPS = (
         },
     ),
     Group("coredns", SOURCE / "go" / "coredns", _PLAIN_FLAGS, {"coredns": "github.com/coredns/coredns"}),
+    Group("pause", SOURCE, _PLAIN_FLAGS, {"pause": "./go/pause"}, sources=(SOURCE / "go" / "pause" / "main.go",)),
 )
 ALL = tuple(name for group in GROUPS for name in group.packages)
 
