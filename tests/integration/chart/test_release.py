@@ -1,17 +1,22 @@
 """The chart's life on a real API server: install, upgrade, refusal, uninstall, reinstall, by the real Helm."""
 
+import base64
 import json
 import os
+import re
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.cluster.controlplane import ControlPlane
 
 from e2e.cluster.binaries import ensure
+from e2e.cluster.controlplane import ControlPlane
+from llmfleet.metrics_api import certificates
 
 CHART = Path(__file__).parents[3] / "charts/llmfleet"
 EXAMPLE = Path(__file__).parents[3] / "examples/pvc-minimal.yaml"
@@ -103,9 +108,132 @@ def foreign_adapter(version: str) -> dict[str, Any]:
 @pytest.mark.parametrize("server_side", ["true", "false"])
 def test_an_upgrade_leaves_alone_what_the_operator_writes(tools: Tools, server_side: str) -> None:
     install(tools, f"--server-side={server_side}")
-    certificate = {"tls.crt": "Y2VydA==", "tls.key": "a2V5"}
-    # The API server takes only what looks like a certificate.
-    bundle = tools.get("configmap", "kube-root-ca.crt", "--namespace=kube-system")["data"]["ca.crt"] if tools.exists("configmap", "kube-root-ca.crt", "-nkube-system") else None
-    tools.kubectl("patch", "secret", "llmfleet-certificate", f"-n{NAMESPACE}", "--type=merge", "-p", json.dumps({"data": certificate}))
-    tools.kubectl("patch", "lease", "llmfleet", f"-n{NAMESPACE}", "--type=merge", "-p", json.dumps({"spec": {"holderIdentity": "pod-1"}}))
-    assert bundle is not None
+    bundle = certificates.current(None, certificates.dns_names("llmfleet", NAMESPACE), datetime.now(UTC)).bundle
+    written: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+        ("secret", "llmfleet-certificate"): {"data": {"tls.crt": "Y2VydA==", "tls.key": "a2V5"}},
+        ("lease", "llmfleet"): {"spec": {"holderIdentity": "pod-1", "leaseDurationSeconds": 15}},
+        ("apiservice", API_SERVICE): {"spec": {"caBundle": base64.b64encode(bundle.encode()).decode()}},
+    }
+    for (kind, name), patch in written.items():
+        tools.kubectl("patch", kind, name, f"--namespace={NAMESPACE}", "--type=merge", f"--patch={json.dumps(patch)}")
+    tools.helm("upgrade", "llmfleet", str(CHART), "--namespace", NAMESPACE, f"--server-side={server_side}", "--set=replicas=3,operator.logLevel=debug")
+    assert tools.get("deployment", "llmfleet", f"--namespace={NAMESPACE}")["spec"]["replicas"] == 3
+    for (kind, name), patch in written.items():
+        found = tools.get(kind, name, f"--namespace={NAMESPACE}")
+        (part, content), *_ = patch.items()
+        assert {**found[part], **content} == found[part], f"{kind} {name}"
+
+
+@pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
+def test_another_metrics_adapter_is_not_pushed_aside(tools: Tools, version: str) -> None:
+    tools.apply(foreign_adapter(version))
+    refusal = tools.helm_refuses("install", "llmfleet", str(CHART), "--namespace", NAMESPACE, "--create-namespace")
+    assert f"APIService {version}.custom.metrics.k8s.io exists" in refusal
+    assert "Service monitoring/prometheus-adapter" in refusal
+    assert "--set metricsApi.enabled=false" in refusal
+    install(tools, "--set=metricsApi.enabled=false")
+    assert tools.get("apiservice", f"{version}.custom.metrics.k8s.io")["spec"]["service"]["name"] == "prometheus-adapter"
+    tools.helm_refuses("upgrade", "llmfleet", str(CHART), "--namespace", NAMESPACE, "--set=metricsApi.enabled=true")
+
+
+def test_uninstalling_takes_the_api_service_before_its_server_and_keeps_the_models(tools: Tools) -> None:
+    install(tools)
+    tools.kubectl("apply", f"--filename={EXAMPLE}")
+    said = tools.helm("uninstall", "llmfleet", "--namespace", NAMESPACE, "--debug")
+    deleted = re.findall(r'"starting delete resource".*?kind=(\w+)', said)
+    assert deleted[0] == "APIService", said
+    assert "Deployment" in deleted
+    assert "CustomResourceDefinition" not in deleted
+    assert tools.exists("llmservice", "minimal")
+    assert (
+        tools.kubectl("get", "all,leases,secrets,roles,rolebindings", f"--namespace={NAMESPACE}", "--selector=app.kubernetes.io/instance=llmfleet", "-oname")
+        == ""
+    )
+    assert tools.kubectl("get", "clusterroles,clusterrolebindings,apiservices", "--selector=app.kubernetes.io/instance=llmfleet", "-oname") == ""
+
+
+def test_a_reinstall_takes_the_kept_models_up_again(tools: Tools) -> None:
+    install(tools)
+    tools.kubectl("apply", f"--filename={EXAMPLE}")
+    tools.helm("uninstall", "llmfleet", "--namespace", NAMESPACE)
+    install(tools)
+    tools.helm("uninstall", "llmfleet", "--namespace", NAMESPACE)
+    refusal = tools.helm_refuses("install", "other", str(CHART), "--namespace", "default")
+    assert "llmservices.llmfleet.dev" in refusal
+    install(tools, "--take-ownership", name="other", namespace="default")
+    assert tools.exists("llmservice", "minimal")
+
+
+def test_the_operators_pod_passes_the_restricted_profile(tools: Tools) -> None:
+    install(tools)
+    tools.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    template = tools.get("deployment", "llmfleet", f"--namespace={NAMESPACE}")["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe", "namespace": NAMESPACE, "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+    }
+    tools.kubectl("create", "--dry-run=server", "--filename=-", given=json.dumps(pod))
+
+
+def test_the_operator_may_what_it_needs_and_no_more(tools: Tools) -> None:
+    install(tools)
+    here, everywhere = f"--namespace={NAMESPACE}", "--all-namespaces"
+    needed = [
+        ("watch", "llmservices.llmfleet.dev", everywhere),
+        ("patch", "llmservices.llmfleet.dev/x", "--subresource=status"),
+        ("patch", "deployments.apps", everywhere),
+        ("create", "horizontalpodautoscalers.autoscaling", everywhere),
+        ("delete", "poddisruptionbudgets.policy", everywhere),
+        ("list", "pods", everywhere),
+        ("get", "configmaps", everywhere),
+        ("get", "secrets/llmfleet-certificate", here),
+        ("update", "leases.coordination.k8s.io/llmfleet", here),
+        ("patch", f"apiservices.apiregistration.k8s.io/{API_SERVICE}"),
+        ("create", "subjectaccessreviews.authorization.k8s.io"),
+        ("get", "configmaps/extension-apiserver-authentication", "--namespace=kube-system"),
+    ]
+    needless = [
+        ("get", "secrets", everywhere),
+        ("list", "secrets", here),
+        ("get", "secrets/another", here),
+        ("list", "configmaps", everywhere),
+        ("patch", "llmservices.llmfleet.dev", everywhere),
+        ("delete", "llmservices.llmfleet.dev", everywhere),
+        ("create", "pods", everywhere),
+        ("delete", "pods", everywhere),
+        ("create", "pods/x", "--subresource=exec"),
+        ("create", "serviceaccounts/x", "--subresource=token"),
+        ("update", "leases.coordination.k8s.io/another", here),
+        ("patch", "apiservices.apiregistration.k8s.io/v1.apps"),
+        ("create", "clusterrolebindings.rbac.authorization.k8s.io"),
+        ("impersonate", "users"),
+    ]
+    assert [question for question in needed if not tools.may(OPERATOR, *question)] == []
+    assert [question for question in needless if tools.may(OPERATOR, *question)] == []
+
+
+@pytest.mark.parametrize(("role", "may", "may_not"), [("view", "list", "patch"), ("edit", "patch", "escalate"), ("admin", "delete", "escalate")])
+def test_the_roles_that_kubernetes_has_for_people_cover_models(tools: Tools, role: str, may: str, may_not: str) -> None:
+    install(tools)
+    tools.kubectl("delete", "rolebinding", "someone", "--namespace=default", "--ignore-not-found")
+    tools.kubectl("create", "rolebinding", "someone", f"--clusterrole={role}", "--user=someone", "--namespace=default")
+    deadline = time.monotonic() + 20  # a controller aggregates the roles
+    while not tools.may("someone", may, "llmservices.llmfleet.dev", "--namespace=default"):
+        assert time.monotonic() < deadline, f"{role} may not {may}"
+        time.sleep(0.2)
+    assert not tools.may("someone", may_not, "llmservices.llmfleet.dev", "--namespace=default")
+
+
+def test_a_misspelt_value_is_refused_by_helm(tools: Tools) -> None:
+    for change, words in (
+        ("replica=2", "'replica' not allowed"),
+        ("operator.logLevel=loud", "/operator/logLevel"),
+        ("operator.workers=0", "/operator/workers"),
+    ):
+        assert words in tools.helm_refuses("template", "llmfleet", str(CHART), f"--set={change}")
+
+
+def test_the_chart_is_as_helm_wants_it(tools: Tools) -> None:
+    tools.helm("lint", "--strict", str(CHART))

@@ -33,7 +33,7 @@ def test_the_schema_file_is_generated() -> None:
 
 
 def test_the_charts_copy_of_the_crds_is_the_repositorys() -> None:
-    stored = {path.name: path.read_text() for path in (CHART / "files/crds").glob("*.yaml")}
+    stored = {path.name: path.read_text() for path in (CHART / "files").glob("*.yaml")}
     assert stored == {path.name: path.read_text() for path in CRDS.glob("*.yaml")}, "stale: run `make generate`"
 
 
