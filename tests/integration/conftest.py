@@ -9,8 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yaml
-from e2e.cluster.controlplane import ControlPlane
 
+from e2e.cluster.controlplane import ControlPlane
 from llmfleet.kube.client import Client
 
 
@@ -23,9 +23,9 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 @pytest.fixture
 async def client(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Client]:
     """The administrator's client."""
-    context = _tls(Path(control_plane.kubeconfig), tmp_path)
+    context = _tls(control_plane.kubeconfig, tmp_path)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        yield Client(lambda: (session, control_plane.url))
+        yield Client(lambda: (session, control_plane.server))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """One manifest of each kind of child, with everything in it that the API server merges in a way of its own."""
 
+from copy import deepcopy
 from typing import Any
 
 from llmfleet import names
@@ -18,7 +19,7 @@ def manifest(kind: str, namespace: str) -> Object:
         ],
     }
     api_version, content = CONTENT[kind]
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **content}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **deepcopy(content)}
 
 
 PROBE = {"httpGet": {"path": "/readyz", "port": "launcher", "httpHeaders": [{"name": "a", "value": "b"}]}, "periodSeconds": 2, "failureThreshold": 3}

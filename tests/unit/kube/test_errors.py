@@ -33,6 +33,13 @@ def test_refused_content_is_invalid(status: int) -> None:
     assert answer(status, "Invalid", "spec.replicas: must not be negative").invalid
 
 
+def test_another_object_of_the_same_name_is_a_conflict_and_not_invalid() -> None:
+    error = answer(422, "Invalid", "metadata.uid: field is immutable", causes=[{"reason": "FieldValueInvalid", "field": "metadata.uid"}])
+    assert error.conflict
+    assert error.retryable
+    assert not error.invalid
+
+
 def test_a_terminating_namespace_is_known_by_its_cause() -> None:
     error = answer(403, "Forbidden", "x is forbidden", causes=[{"reason": "NamespaceTerminating"}])
     assert error.namespace_terminating

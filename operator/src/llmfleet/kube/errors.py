@@ -10,18 +10,29 @@ _ILL_TYPED: Final = ("failed to create typed patch object", "failed to convert n
 class ApiError(Exception):
     """An answer of the API server that is not a success, or no answer at all (`status` 0).
 
-    `retry_after` is the server's own wish in seconds, 0 where it has none; `causes` are the reasons in the Status' details.
+    `retry_after` is the server's own wish in seconds, 0 where it has none. Of the Status' details: `causes` are the reasons and `fields` the fields of the
+    causes, `about` is the plural of the kind that it speaks of.
     """
 
-    def __init__(self, status: int, reason: str, message: str, retry_after: float = 0.0, causes: tuple[str, ...] = (), about: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        retry_after: float = 0.0,
+        *,
+        causes: tuple[str, ...] = (),
+        fields: tuple[str, ...] = (),
+        about: str = "",
+    ) -> None:
         super().__init__(f"{status} {reason}: {message}" if status else f"{reason}: {message}")
         self.status = status
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
         self.causes = causes
+        self.fields = fields
         self.about = about
-        """Plural of the kind that the Status speaks of; `namespaces` where the namespace itself is missing."""
 
     @property
     def not_found(self) -> bool:
@@ -30,13 +41,16 @@ class ApiError(Exception):
 
     @property
     def conflict(self) -> bool:
-        """Someone wrote in between, or the object exists already, or a precondition does not hold: read again."""
-        return self.status == 409
+        """Someone wrote in between, or the object exists already, or is another one than the uid says: read again.
+
+        An apply with a uid is answered with 409 where the object is gone, and with 422 on `metadata.uid` where another has its name (seen on 1.36).
+        """
+        return self.status == 409 or (self.status == 422 and "metadata.uid" in self.fields)
 
     @property
     def invalid(self) -> bool:
         """What was sent can never be accepted as it is: waiting does not help, a changed specification does."""
-        return self.status in (400, 422) or (self.status == 500 and self.message.startswith(_ILL_TYPED))
+        return (self.status in (400, 422) and not self.conflict) or (self.status == 500 and self.message.startswith(_ILL_TYPED))
 
     @property
     def forbidden(self) -> bool:
@@ -58,19 +72,21 @@ class ApiError(Exception):
     @property
     def retryable(self) -> bool:
         """The same request may succeed later without anybody changing anything."""
-        return not self.invalid and (self.status in (0, 401, 408, 409, 429) or self.status >= 500)
+        return not self.invalid and (self.conflict or self.status in (0, 401, 408, 429) or self.status >= 500)
 
 
 def from_status(status: int, body: Any, retry_after: str | None) -> ApiError:
     """ApiError of an HTTP answer: `body` is the Status object, or text where something between us and the API server answered."""
     fields = body if isinstance(body, Mapping) else {}
     details = fields.get("details") or {}
+    causes = details.get("causes") or ()
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else float(details.get("retryAfterSeconds") or 0)
     return ApiError(
         status=status,
         reason=fields.get("reason") or f"HTTP{status}",
         message=fields.get("message") or str(body)[:500],
         retry_after=seconds,
-        causes=tuple(cause.get("reason", "") for cause in details.get("causes") or ()),
+        causes=tuple(cause.get("reason", "") for cause in causes),
+        fields=tuple(cause.get("field", "") for cause in causes),
         about=details.get("kind", ""),
     )

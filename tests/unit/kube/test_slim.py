@@ -1,0 +1,91 @@
+import json
+import tracemalloc
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from llmfleet import names
+from llmfleet.kube.kinds import DEPLOYMENT
+from llmfleet.kube.objects import Object
+from llmfleet.kube.slim import slim_child, slim_owner, slim_pod
+from llmfleet.kube.store import Store
+
+FIELDS: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {f"f:field{number}": {"f:deeper": {}} for number in range(150)}}}}
+"""As large as the entry of a real engine Deployment (4.7 kB)."""
+
+
+def deployment(number: int = 0) -> Object:
+    conditions = [
+        {"type": kind, "status": "True", "reason": "Fine", "message": "All is well.", "lastTransitionTime": "2026-11-21T09:00:00Z", "lastUpdateTime": "x"}
+        for kind in ("Available", "Progressing")
+    ]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": f"service-{number}-engine",
+            "namespace": "models",
+            "uid": f"00000000-0000-0000-0000-{number:012}",
+            "resourceVersion": str(1000000 + number),
+            "generation": 3,
+            "creationTimestamp": "2026-11-21T09:00:00Z",
+            "labels": {names.LABEL_SERVICE: f"service-{number}", names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_NAME: "vllm"},
+            "annotations": {names.ANNOTATION_APPLIED: f"{number:016x}", "deployment.kubernetes.io/revision": "1"},
+            "ownerReferences": [{"apiVersion": names.API_VERSION, "kind": "LLMService", "name": f"service-{number}", "uid": str(number), "controller": True}],
+            "managedFields": [
+                {"manager": "kube-controller-manager", "operation": "Update", "subresource": "status", "fieldsV1": {"f:status": {}}},
+                {"manager": names.FIELD_MANAGER, "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": names.FIELD_MANAGER, "operation": "Apply", "fieldsV1": FIELDS},
+            ],
+        },
+        "spec": {"replicas": 2, "template": {"spec": {"containers": [{"name": "engine", "args": ["x"] * 50}]}}},
+        "status": {"replicas": 2, "readyReplicas": 1, "updatedReplicas": 2, "observedGeneration": 3, "conditions": conditions},
+    }
+
+
+def test_of_a_child_ownership_replicas_and_status_are_kept() -> None:
+    full = deployment()
+    slim = slim_child(full)
+    assert json.loads(slim["owned"]) == FIELDS
+    assert slim["spec"] == {"replicas": 2}
+    assert slim["status"] == full["status"]
+    assert slim["metadata"]["annotations"] == {names.ANNOTATION_APPLIED: "0" * 16}
+    assert "managedFields" not in slim["metadata"]
+
+
+def test_a_child_that_we_did_not_apply_is_not_owned() -> None:
+    full = deployment()
+    del full["metadata"]["managedFields"][2]
+    assert slim_child(full)["owned"] == ""
+
+
+def test_of_an_owner_everything_is_kept_but_who_wrote_it() -> None:
+    full = deployment()
+    expected = deepcopy(full)
+    del expected["metadata"]["managedFields"]
+    assert slim_owner(full) == expected
+
+
+def test_of_a_pod_where_it_runs_and_what_happened_is_kept() -> None:
+    status = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{"ready": True}], "qosClass": "Burstable"}
+    full = {**deployment(), "kind": "Pod", "spec": {"nodeName": "node", "containers": []}, "status": status}
+    slim = slim_pod(full)
+    assert slim["spec"] == {"nodeName": "node"}
+    assert slim["status"] == {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{"ready": True}]}
+    assert "annotations" not in slim["metadata"]
+
+
+@pytest.mark.parametrize("count", [300])
+def test_a_deployment_costs_less_than_eight_kilobytes(count: int) -> None:
+    """As watch events bring it, each parsed from its own text."""
+    texts = [json.dumps(deployment(number)) for number in range(count)]
+    tracemalloc.start()
+    store = Store({DEPLOYMENT: slim_child})
+    before = tracemalloc.get_traced_memory()[0]
+    for text in texts:
+        store.upsert(DEPLOYMENT, json.loads(text))
+    per_object = (tracemalloc.get_traced_memory()[0] - before) / count
+    tracemalloc.stop()
+    print(f"{per_object:.0f} bytes")
+    assert per_object < 8000
