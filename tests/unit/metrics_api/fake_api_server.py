@@ -1,5 +1,6 @@
 """As much of an API server as the metrics API asks, on a real socket, with optimistic concurrency; it counts the writes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,8 @@ class FakeApiServer:
         self.allowed = {"system:serviceaccount:kube-system:horizontal-pod-autoscaler"}
         self.fails = False
         self.writes: list[tuple[str, str]] = []
+        self.published = asyncio.Event()
+        """The APIService was written."""
         self.reviews: list[dict[str, Any]] = []
 
     @asynccontextmanager
@@ -80,6 +83,8 @@ class FakeApiServer:
         if request.method == "PUT" and body["metadata"].get("resourceVersion") != stored["metadata"]["resourceVersion"]:
             return _refused(409, "Conflict")
         self.writes.append((request.method, request.path))
+        if request.path == API_SERVICE:
+            self.published.set()
         merged = body if request.method == "PUT" else {**stored, "spec": {**stored["spec"], **body["spec"]}}
         version = str(int(stored["metadata"]["resourceVersion"]) + 1)
         self.objects[request.path] = {**merged, "metadata": {**stored["metadata"], "resourceVersion": version}}

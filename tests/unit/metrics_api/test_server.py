@@ -1,5 +1,6 @@
 """The metrics API over real TLS, asked as the aggregator asks."""
 
+import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator
@@ -259,3 +260,15 @@ async def test_the_api_service_of_another_adapter_is_left_alone(tmp_path: Path) 
     async with cluster.api_server.client() as client:
         assert not await cluster.server(client).refresh()
     assert cluster.api_server.writes == [("PUT", SECRET)]
+
+
+async def test_a_running_server_makes_itself_trusted(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    async with cluster.api_server.client() as client:
+        server = cluster.server(client)
+        running = asyncio.create_task(server.run())
+        await cluster.api_server.published.wait()
+        assert server.ready
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running

@@ -17,7 +17,7 @@ INTERVAL_SECONDS: Final = 5.0
 """How often a queue is read: three times per synchronisation period of the HPA."""
 
 CONCURRENCY: Final = 64
-"""Pods read at once. At a millisecond each, thousands pass in a round; pods that hang hold a place for their timeout only."""
+"""Pods read at once. 2,000 pods take 2 to 3.5 s and 1.3 s of CPU (measured on the loopback); pods that hang hold a place for their timeouts only."""
 
 REPORT_SECONDS: Final = 60.0
 """How often the report of a pod is read whose state does not change."""
