@@ -1,4 +1,4 @@
-"""The table of failures: the closed list of reasons, and what vLLM writes when each is the case. To add a row: one row; the tests match each against its own line."""
+"""The table of failures: the closed list of reasons, and what vLLM writes when each is the case. A new one is one row; tests match each with its example."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -147,7 +147,7 @@ PATTERNS: Final = (
 """In order: the first row that matches a line gives its reason."""
 
 GENERIC: Final = (
-    r"Engine core initialization failed|WorkerProc initialization failed|WorkerProc failed to start|See root cause above|EngineCore failed to start|"
-    r"EngineCore encountered a fatal error|died unexpectedly|EngineDeadError|EngineCore encountered an issue|validation error for "
+    r"Engine core initialization failed|EngineCore failed to start|EngineCore encountered (?:a fatal error|an issue)|EngineDeadError|See root cause above|"
+    r"WorkerProc (?:hit an exception|initialization failed|failed to start)|died unexpectedly|validation error for "
 )
 """Lines that say that something went wrong, not what: told only where there is nothing better."""

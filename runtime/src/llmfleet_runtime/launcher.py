@@ -221,6 +221,7 @@ class Launcher:
             self._errors.serving()
             _log.info("serving after %s", ", ".join(f"{phase.name} {phase.seconds:.1f} s" for phase in self._life.phases()))
         else:
+            self._last_refusal = "the engine has just begun to answer"
             _log.info("state %s", state)
 
     def _failed(self, failure: Failure) -> int:

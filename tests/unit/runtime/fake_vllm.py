@@ -1,0 +1,160 @@
+"""vLLM as the launcher sees it: a process that starts late, answers five paths, streams, and dies in the ways of the real one. Standard library only.
+
+The test steers it by the options of its command line and, while it runs, by POST /steer with a JSON object of fields of `Fake`.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Fake:
+    """What it answers now."""
+
+    health: int = 200
+    running: int = 0
+    waiting: int = 0
+    steps: int = 10
+    metrics: bool = True
+    shows_streams: bool = True
+    """Whether a running stream is in the gauges; False is the gap before and after that vLLM's gauges have."""
+    completions: int = 200
+    embeddings: int = 404
+    exit_code: int | None = None
+    """End now, with this code, saying `last_words`."""
+    last_words: str = ""
+    asked: list[str] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
+    """Of the requests below /v1."""
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    """Streams end once it is set."""
+
+    def page(self) -> str:
+        if not self.metrics:
+            return ""
+        label = '{engine="0",model_name="tiny"}'
+        return (
+            f"# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{label} {float(self.running)}\n"
+            f"vllm:num_requests_waiting{label} {float(self.waiting)}\nvllm:iteration_tokens_total_count{label} {float(self.steps)}\n"
+            'vllm:cache_config_info{block_size="128",engine="0",kv_cache_size_tokens="131072",num_gpu_blocks="1024"} 1.0\n'
+        )
+
+
+async def answer(fake: Fake, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    method, path, _ = head.split("\r\n")[0].split(" ")
+    headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+    body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))) or b"{}")
+    fake.asked.append(f"{method} {path.partition('?')[0]}")
+    if path.startswith("/v1"):
+        fake.authorizations.append(headers.get("authorization", ""))
+    if body.get("stream"):
+        await stream(fake, writer)
+        return
+    status, document = respond(fake, path, body)
+    content = document.encode()
+    writer.write(f"HTTP/1.1 {status} Fake\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode() + content)
+    await writer.drain()
+
+
+def respond(fake: Fake, path: str, body: dict[str, object]) -> tuple[int, str]:
+    match path.partition("?")[0]:
+        case "/health":
+            return fake.health, ""
+        case "/version":
+            return 200, json.dumps({"version": "0.32.0"})
+        case "/v1/models":
+            return 200, json.dumps({"object": "list", "data": [{"id": "tiny", "max_model_len": 1024}]})
+        case "/v1/completions":
+            return (fake.completions, json.dumps({"choices": []})) if body["model"] == "tiny" and body["max_tokens"] == 1 else (422, "{}")
+        case "/v1/embeddings":
+            return fake.embeddings, json.dumps({"data": []})
+        case "/metrics/":
+            return 200, fake.page()
+        case "/steer":
+            for name, value in body.items():
+                if name == "go_on":
+                    fake.go_on.set()
+                else:
+                    setattr(fake, name, value)
+            if fake.exit_code is not None:
+                sys.stderr.write(fake.last_words)
+                sys.stderr.flush()
+                os._exit(fake.exit_code)
+            return 200, json.dumps({"asked": fake.asked, "authorizations": fake.authorizations})
+        case _:
+            return 404, "{}"
+
+
+async def stream(fake: Fake, writer: asyncio.StreamWriter) -> None:
+    """Two chunks, the second when the test says so."""
+    if fake.shows_streams:
+        fake.running += 1
+    writer.write(b"HTTP/1.1 200 Fake\r\nConnection: close\r\n\r\ndata: first\n\n")
+    await writer.drain()
+    await fake.go_on.wait()
+    if fake.shows_streams:
+        fake.running -= 1
+    writer.write(b"data: [DONE]\n\n")
+    await writer.drain()
+
+
+async def serve(options: argparse.Namespace) -> None:
+    fake = Fake(completions=options.completions, embeddings=options.embeddings, metrics=options.metrics)
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await answer(fake, reader, writer)
+        writer.close()
+
+    while options.listens_when is not None and not options.listens_when.exists():  # noqa: ASYNC110 another process makes it
+        await asyncio.sleep(0.01)
+    stopped = asyncio.Event()
+    if not options.ignores_sigterm:
+        # As vLLM does by default: what runs is aborted.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    await asyncio.start_server(connected, "127.0.0.1", options.port)
+    sys.stdout.write("fake vLLM listens\n")
+    sys.stdout.flush()
+    await stopped.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="vllm serve")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--listens-when", type=Path, help="listen once this file exists")
+    parser.add_argument("--completions", type=int, default=200)
+    parser.add_argument("--embeddings", type=int, default=404)
+    parser.add_argument("--metrics", type=int, default=1)
+    parser.add_argument("--ignores-sigterm", action="store_true")
+    parser.add_argument("--worker", type=Path, help="start a worker that ignores SIGTERM, and write its pid to this file")
+    parser.add_argument("--api-key")
+    parser.add_argument("--max-num-seqs")
+    parser.add_argument("--says", default="", help="write this on stderr first")
+    parser.add_argument("--exits", type=int, help="then end with this code")
+    parser.add_argument("--killed-by", type=int, help="or by this signal")
+    options = parser.parse_args()
+    if options.ignores_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if options.worker is not None:
+        worker = subprocess.Popen(["sleep", "60"], preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN) and None)
+        options.worker.write_text(str(worker.pid))
+    sys.stderr.write(options.says)
+    sys.stderr.flush()
+    if options.killed_by is not None:
+        os.kill(os.getpid(), options.killed_by)
+    if options.exits is not None:
+        os._exit(options.exits)
+    asyncio.run(serve(options))
+
+
+if __name__ == "__main__":
+    main()

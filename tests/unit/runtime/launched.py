@@ -1,0 +1,126 @@
+"""A launch as Kubernetes sees it: a process, three paths, signals, an exit code and a termination message. Everything waits on conditions, within bounds."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+FAKE_VLLM: Final = Path(__file__).parent / "fake_vllm.py"
+PATIENCE_SECONDS: Final = 15.0
+
+
+def eventually(what: Callable[[], T], until: Callable[[T], bool] = bool) -> T:
+    """The first value that satisfies; AssertionError with the last one when patience ends."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        value = what()
+        if until(value):
+            return value
+        assert time.monotonic() < deadline, f"still {value!r}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Launched:
+    """A running launcher with its fake engine."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    engine_port: int
+    termination_log: Path
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Status and JSON of a path of the launcher; (0, {}) while nobody listens."""
+        try:
+            return _http(self.port, "GET", path)
+        except OSError:
+            return 0, {}
+
+    def status(self, path: str) -> int:
+        return self.get(path)[0]
+
+    def report(self) -> dict[str, Any]:
+        return self.get("/report")[1]
+
+    def until_state(self, state: str) -> None:
+        eventually(lambda: self.report().get("state"), lambda found: found == state)
+
+    def until_ready(self) -> None:
+        eventually(lambda: self.status("/readyz"), lambda status: status == 200)
+
+    def steer(self, **fields: Any) -> dict[str, Any]:
+        """Change what the fake engine answers."""
+        return _http(self.engine_port, "POST", "/steer", fields)[1]
+
+    def end_engine(self, code: int, last_words: str = "") -> None:
+        with suppress(OSError, http.client.HTTPException):
+            self.steer(last_words=last_words, exit_code=code)
+
+    def open_stream(self) -> http.client.HTTPResponse:
+        """A stream whose first chunk has arrived; it ends when steered to go on."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.engine_port, timeout=PATIENCE_SECONDS)
+        connection.request("POST", "/v1/completions", json.dumps({"stream": True}))
+        response = connection.getresponse()
+        assert response.readline() == b"data: first\n"
+        return response
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def exit_code(self) -> int:
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def termination(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.termination_log.read_text())
+        return document
+
+
+@contextmanager
+def launched(directory: Path, *engine: str, options: tuple[str, ...] = (), environment: dict[str, str] | None = None) -> Iterator[Launched]:
+    """Launch the fake engine with these arguments; whatever is left of it is killed at the end."""
+    port, engine_port = _free_ports()
+    log = directory / "termination-log"
+    command = [
+        *(sys.executable, "-m", "llmfleet_runtime", "launch", f"--port={port}", f"--engine-port={engine_port}"),
+        *("--minimum-drain-seconds=0.1", "--watch-interval-seconds=0.1", *options),
+        *("--", sys.executable, str(FAKE_VLLM), f"--port={engine_port}", *engine),
+    ]
+    outside = {name: value for name, value in os.environ.items() if name not in ("VLLM_API_KEY", "HF_TOKEN")}
+    environment = outside | {"LLMFLEET_TERMINATION_LOG": str(log), "LLMFLEET_SHARED_MEMORY": ""} | (environment or {})
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    children: set[int] = set()
+    try:
+        yield Launched(process, port, engine_port, log)
+    finally:
+        if process.poll() is None:
+            children = {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}
+            process.kill()
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+        process.communicate()
+
+
+def _http(port: int, method: str, path: str, document: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+    try:
+        connection.request(method, path, None if document is None else json.dumps(document))
+        response = connection.getresponse()
+        return response.status, json.loads(response.read() or b"{}")
+    finally:
+        connection.close()
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]

@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from llmfleet_runtime.engine_api import Facts, Queue
+from llmfleet_runtime.failure_patterns import Reason
+from llmfleet_runtime.failures import Failure
+from llmfleet_runtime.lifecycle import Lifecycle, State
+from llmfleet_runtime.report import report
+
+COMMAND = ("vllm", "serve", "m", "--api-key", "sk-1", "--max-num-seqs=8")
+FACTS = Facts("0.32.0", ["tiny", "sql"], 1024, 131072, 1024, 128)
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((Path(__file__).parents[3] / "docs/report.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(document)
+    return document
+
+
+def life(state: State) -> Lifecycle:
+    """A life that has come to this state."""
+    life = Lifecycle(lambda: 0.0)
+    if state is State.STARTING:
+        return life
+    life.engine_listens()
+    if state is State.WARMING:
+        return life
+    life.engine_answered()
+    if state is State.FAILED:
+        life.engine_failed(Failure(Reason.ENGINE_DIED, "why", 1))
+    elif state is not State.SERVING:
+        life.stop_requested()
+        if state is State.STOPPED:
+            life.engine_stopped()
+    return life
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_report_of_every_state_is_as_documented(schema: dict[str, Any], state: State) -> None:
+    before, after = report(life(state), COMMAND, None, None), report(life(state), COMMAND, FACTS, Queue(3.0, 5.0, 70.0))
+    for document in (before, after):
+        jsonschema.validate(json.loads(json.dumps(document)), schema)
+        assert document["state"] == state
+
+
+def test_a_serving_engine_reports_what_it_said_of_itself() -> None:
+    document = report(life(State.SERVING), COMMAND, FACTS, Queue(3.0, 5.0, 70.0))
+    assert document["engine"] == {"version": "0.32.0", "arguments": ["vllm", "serve", "m", "--api-key", "***", "--max-num-seqs=8"]}
+    assert document["model"] == {"names": ["tiny", "sql"], "maxLength": 1024}
+    assert document["kvCache"] == {"tokens": 131072, "blocks": 1024, "blockSize": 128}
+    assert document["limits"] == {"maxSequences": 8}
+    assert document["requests"] == {"running": 3, "waiting": 5}
+    assert [phase["name"] for phase in document["phases"]] == ["Starting", "Warming"]
+    assert document["failure"] is None
+
+
+def test_the_schema_lists_the_states_and_the_reasons(schema: dict[str, Any]) -> None:
+    assert set(schema["properties"]["state"]["enum"]) == set(State)
+    assert set(schema["$defs"]["reason"]["enum"]) == set(Reason)
+
+
+def test_the_page_explains_every_state_and_reason() -> None:
+    page = (Path(__file__).parents[3] / "docs/engine-pod.md").read_text()
+    for word in (*State, *Reason):
+        assert f"`{word}`" in page, word
