@@ -15,7 +15,7 @@ from pathlib import Path
 from e2e.cluster import mounts
 from e2e.cluster.filelock import exclusive
 from e2e.cluster.locations import cache_folder
-from e2e.cluster.prerequisites import Missing
+from e2e.cluster.prerequisites import MissingPrerequisiteError
 from e2e.cluster.progress import step
 
 SUITE = "bookworm"
@@ -82,4 +82,4 @@ def mirror() -> str:
         site, _, codename = line.partition(" ")
         if codename == SUITE:
             return site
-    raise Missing(f"a package source of Debian {SUITE}", "add one to /etc/apt/sources.list.d and run apt-get update")
+    raise MissingPrerequisiteError(f"a package source of Debian {SUITE}", "add one to /etc/apt/sources.list.d and run apt-get update")

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from e2e.cluster import binaries, components, processes
 from e2e.cluster.components import ControlPlaneSettings, Ports
-from e2e.cluster.readiness import ApiClient, NotReady, wait_until
+from e2e.cluster.readiness import ApiClient, NotReadyError, wait_until
 
 _OWNER_VARIABLE = "LLMFLEET_CONTROL_PLANE_OWNER"
 _READY_SECONDS = 60.0  # seen: 3 to 4; a loaded continuous-integration machine takes several times that
@@ -84,7 +84,7 @@ class ControlPlane:
         """Start and wait until requests and service accounts work.
 
         Raises:
-            NotReady: with the end of the log of the program that failed.
+            NotReadyError: with the end of the log of the program that failed.
 
         """
         end_orphans()
@@ -97,7 +97,7 @@ class ControlPlane:
             )
             try:
                 self._start(self._settings)
-            except NotReady as error:
+            except NotReadyError as error:
                 self.stop()
                 if attempt + 1 == _PORT_ATTEMPTS or "address already in use" not in str(error):
                     raise
@@ -143,9 +143,9 @@ class ControlPlane:
 
         try:
             wait_until(check, name, timeout_seconds=_READY_SECONDS, still_possible=possible)
-        except NotReady as error:
+        except NotReadyError as error:
             words = "\n".join(f"--- {program}\n{self._supervisor.last_words(program)}" for program in ("etcd", "kube-apiserver", name))
-            raise NotReady(f"{error}\n{words}") from None
+            raise NotReadyError(f"{error}\n{words}") from None
 
 
 def end_orphans() -> int:

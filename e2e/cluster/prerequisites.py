@@ -10,7 +10,7 @@ import subprocess
 GO_VERSION = (1, 26)
 
 
-class Missing(RuntimeError):
+class MissingPrerequisiteError(RuntimeError):
     """Something that `up` cannot install by itself is absent."""
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -21,7 +21,7 @@ def check(*, root: bool) -> None:
     """Raise for all that is missing at once.
 
     Raises:
-        Missing: with every absent prerequisite and the remedy of each.
+        MissingPrerequisiteError: with every absent prerequisite and the remedy of each.
 
     """
     absent: list[tuple[str, str]] = []
@@ -38,7 +38,18 @@ def check(*, root: bool) -> None:
         seen = "none found" if version is None else f"found {version[0]}.{version[1]}"
         absent.append((f"Go >= {wanted} ({seen})", "install Go from go.dev/dl and put its bin folder on PATH"))
     if absent:
-        raise Missing(", ".join(what for what, _ in absent), "; ".join(remedy for _, remedy in absent))
+        raise MissingPrerequisiteError(", ".join(what for what, _ in absent), "; ".join(remedy for _, remedy in absent))
+
+
+def check_root() -> None:
+    """Raise when this is not root.
+
+    Raises:
+        MissingPrerequisiteError: only root may end and unmount what root started.
+
+    """
+    if os.geteuid() != 0:
+        raise MissingPrerequisiteError("root", "run it under sudo")
 
 
 def go_version() -> tuple[int, int] | None:

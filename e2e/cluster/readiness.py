@@ -15,7 +15,7 @@ from e2e.cluster.pki import Pki
 _PERIOD_SECONDS = 0.1
 
 
-class NotReady(RuntimeError):
+class NotReadyError(RuntimeError):
     """Something did not become ready in time, or its process ended."""
 
 
@@ -23,15 +23,15 @@ def wait_until(check: Callable[[], bool], what: str, *, timeout_seconds: float, 
     """Poll `check` until it holds.
 
     Raises:
-        NotReady: after the timeout, or as soon as `still_possible` says no.
+        NotReadyError: after the timeout, or as soon as `still_possible` says no.
 
     """
     end = time.monotonic() + timeout_seconds
     while not check():
         if not still_possible():
-            raise NotReady(f"{what}: its process has ended")
+            raise NotReadyError(f"{what}: its process has ended")
         if time.monotonic() > end:
-            raise NotReady(f"{what}: not within {timeout_seconds:.0f} s")
+            raise NotReadyError(f"{what}: not within {timeout_seconds:.0f} s")
         time.sleep(_PERIOD_SECONDS)
 
 

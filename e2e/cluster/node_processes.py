@@ -1,0 +1,133 @@
+"""A node's programs: containerd, kubelet and kube-proxy, how they start and what is left of their pods."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from e2e.cluster import kubeconfig, mounts, node_configuration, processes
+from e2e.cluster.components import ControlPlaneSettings
+from e2e.cluster.node import Node
+from e2e.cluster.pki import Certificate
+from e2e.cluster.processes import Process, Program
+from e2e.cluster.python_packages import content_key
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_SHIM = "containerd-shim"
+_CONTAINER_LOG_LINKS = Path("/var/log/containers")  # fixed in the kubelet: legacyContainerLogsDir
+_CNI_RESULTS = Path("/var/lib/cni/results")  # fixed in libcni as containerd uses it
+
+
+def write_files(node: Node, settings: ControlPlaneSettings) -> None:
+    """Write the node's certificate and its programs' configuration."""
+    settings.pki.ensure([Certificate(node.name, f"/O=system:nodes/CN=system:node:{node.name}", (f"DNS:{node.name}", f"IP:{node.ip}"))])
+    for folder in (node.state / "cni", node.pod_logs, node.containerd_root):
+        folder.mkdir(parents=True, exist_ok=True)
+    _cgroup_files(node)
+    kubeconfig.write(_kubeconfig(node), kubeconfig.render(settings.server, settings.pki, node.name))
+    kubeconfig.write(_containerd_file(node), node_configuration.containerd(node))
+    kubeconfig.write(node.state / "cni" / "10-llmfleet.conflist", node_configuration.cni(node))
+    kubeconfig.write(_kubelet_file(node), node_configuration.kubelet(node, settings.pki))
+    kubeconfig.write(_proxy_file(node), node_configuration.kube_proxy(node, settings.state / "kube-proxy.kubeconfig"))
+
+
+def containerd(node: Node) -> Program:
+    """Return the node's own containerd; a system-wide one, if there is any, is another."""
+    return _program(f"containerd-{node.name}", ("containerd", "--config", str(_containerd_file(node))), node, _containerd_file(node))
+
+
+def kubelet(node: Node, settings: ControlPlaneSettings) -> Program:
+    """Return the kubelet."""
+    command = (
+        str(settings.binaries["kubelet"]), f"--kubeconfig={_kubeconfig(node)}", f"--config={_kubelet_file(node)}", f"--root-dir={node.state / 'kubelet'}",
+        f"--hostname-override={node.name}", f"--node-ip={node.ip}",
+    )  # fmt: skip
+    return _program(f"kubelet-{node.name}", command, node, _kubelet_file(node))
+
+
+def kube_proxy(node: Node, settings: ControlPlaneSettings) -> Program:
+    """Return kube-proxy, whose rules live in the node's namespace."""
+    return _program(f"kube-proxy-{node.name}", (str(settings.binaries["kube-proxy"]), f"--config={_proxy_file(node)}"), node, _proxy_file(node))
+
+
+def is_shim(process: Process) -> bool:
+    """Whether the process is the parent of a pod's containers."""
+    try:
+        return Path(f"/proc/{process.pid}/comm").read_text().startswith(_SHIM)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def end_pods(node: Node) -> int:
+    """Kill every process in the node's control groups, which only its pods' containers are in; return how many there were.
+
+    They carry neither our mark nor a record, for containerd gives a container its own environment; their control group says whose they are.
+    """
+    found: dict[int, Process] = {}
+    for hierarchy in _hierarchies():
+        for file in (hierarchy / node.cgroup.strip("/")).rglob("cgroup.procs"):
+            with contextlib.suppress(OSError):  # a group that vanishes while we look
+                for pid in map(int, file.read_text().split()):
+                    ticks = processes.start_ticks(pid)
+                    if ticks is not None:
+                        found[pid] = Process(pid, ticks)
+    processes.terminate(found.values(), grace_seconds=0.0)
+    return len(found)
+
+
+def remove_traces(node: Node) -> None:
+    """Remove what the node's programs leave outside the state folder, and containerd's records of pods that are gone."""
+    for hierarchy in _hierarchies():
+        top = hierarchy / node.cgroup.strip("/")
+        for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True) if top.is_dir() else []:
+            folder.rmdir()
+        if top.is_dir():
+            top.rmdir()
+    for link in _CONTAINER_LOG_LINKS.glob("*.log") if _CONTAINER_LOG_LINKS.is_dir() else []:
+        if link.is_symlink() and str(link.readlink()).startswith(f"{node.pod_logs}/"):
+            link.unlink()
+    for result in _CNI_RESULTS.glob(f"llmfleet-{node.name}-*") if _CNI_RESULTS.is_dir() else []:
+        result.unlink()
+    for address in node.containerd_state.rglob("address"):  # a shim's socket lies in a folder shared with other containerds
+        Path(address.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
+    mounts.unmount_below(node.containerd_state)
+    for name in ("sandboxes", "containers"):
+        shutil.rmtree(node.containerd_root / "io.containerd.grpc.v1.cri" / name, ignore_errors=True)
+
+
+def _cgroup_files(node: Node) -> None:
+    for hierarchy in _hierarchies():
+        group = hierarchy / node.cgroup.strip("/")
+        group.mkdir(exist_ok=True)
+        # Version 1: a new cpuset group is empty, and nothing can be put into it before it has processors and memory nodes.
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if (group / name).exists() and (hierarchy / name).exists() and not (group / name).read_text().strip():
+                (group / name).write_text((hierarchy / name).read_text())
+
+
+def _hierarchies() -> list[Path]:
+    """Return the roots of the control groups: one in version 2, one per controller in version 1."""
+    if (_CGROUPS / "cgroup.controllers").exists():
+        return [_CGROUPS]
+    return [path for path in sorted(_CGROUPS.iterdir()) if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()]
+
+
+def _kubeconfig(node: Node) -> Path:
+    return node.state / "kubelet.kubeconfig"
+
+
+def _containerd_file(node: Node) -> Path:
+    return node.state / "containerd.toml"
+
+
+def _kubelet_file(node: Node) -> Path:
+    return node.state / "kubelet.json"
+
+
+def _proxy_file(node: Node) -> Path:
+    return node.state / "kube-proxy.json"
+
+
+def _program(name: str, command: tuple[str, ...], node: Node, configuration: Path) -> Program:
+    return Program(name, command, node.namespace, fingerprint=content_key(files=[configuration]))
