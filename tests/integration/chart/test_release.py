@@ -87,6 +87,7 @@ def tools(cluster: Tools) -> Iterator[Tools]:
 
 def install(tools: Tools, *arguments: str, name: str = "llmfleet", namespace: str = NAMESPACE) -> None:
     tools.helm("install", name, str(CHART), "--namespace", namespace, "--create-namespace", *arguments)
+    tools.kubectl("wait", "--for=condition=Established", "customresourcedefinition/llmservices.llmfleet.dev", "--timeout=20s")
 
 
 def foreign_adapter(version: str) -> dict[str, Any]:

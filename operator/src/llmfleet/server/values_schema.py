@@ -101,7 +101,7 @@ class Toleration(_Values):
 class Values(_Values):
     """Values of the llmfleet chart."""
 
-    replicas: Annotated[int, Field(ge=0, le=10)]
+    replicas: Annotated[int, Field(ge=0)]
     """Operator pods: all watch, scrape and serve metrics; one, the leader, writes."""
     image: Image
     runtime_image: RuntimeImage
