@@ -1,5 +1,6 @@
 import json
 import tracemalloc
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -58,6 +59,12 @@ def test_a_child_that_we_did_not_apply_is_not_owned() -> None:
     full = deployment()
     del full["metadata"]["managedFields"][2]
     assert slim_child(full)["owned"] == ""
+
+
+@pytest.mark.parametrize("slim", [slim_child, slim_owner, slim_pod])
+def test_slimming_again_changes_nothing(slim: Callable[[Object], Object]) -> None:
+    once = slim(deployment())
+    assert slim(once) == once
 
 
 def test_of_an_owner_everything_is_kept_but_who_wrote_it() -> None:

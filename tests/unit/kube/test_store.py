@@ -73,8 +73,9 @@ def test_a_late_deletion_does_not_remove_the_successor_of_the_same_name(store: S
 
 def test_an_object_that_lost_its_label_can_come_back(store: Store) -> None:
     store.upsert(DEPLOYMENT, obj("a", 1))
+    """The event carries the revision of the write that took the label; a read afterwards finds the object with that very revision."""
     store.remove(DEPLOYMENT, obj("a", 2))
-    assert store.upsert(DEPLOYMENT, obj("a", 3))
+    assert store.upsert(DEPLOYMENT, obj("a", 2))
 
 
 def test_an_answer_older_than_the_deletion_does_not_bring_an_object_back(store: Store) -> None:

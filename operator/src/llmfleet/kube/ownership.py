@@ -2,14 +2,15 @@
 
 A child carries the hash of the manifest that it was rendered from, and the API server books on us, in managedFields, every path that we applied. Whoever
 writes another value there, by whatever means, takes the path out of our entry. So: the hash is the current one and our entry still covers every path
-of the manifest, or the child is applied again. That needs no memory (a restart costs no write), is not fooled by quantities spelled differently
-(`1024Mi`, `1Gi`), nor by defaults, nor by mutating webhooks: what they add or change within our request is booked on us as well.
+of the manifest, or the child is applied again. That needs no memory (a restart costs no write), and is not fooled by quantities spelled differently
+(`1024Mi`, `1Gi`), nor by defaults, nor by mutating admission: what that adds, changes or removes, within our request or another's, moves no booking (seen
+on 1.36), and neither does a field that the server drops because its feature gate is off.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from llmfleet import names
 from llmfleet.kube.kinds import Kind, kind_of
@@ -19,6 +20,9 @@ from llmfleet.kube.slim import owned_entry
 
 Paths = dict[str, Any]
 """A set of field paths in the form of fieldsV1: `f:` a field, `k:` a list item by its keys, `v:` an item of a set, `.` the item itself."""
+
+_MOST_REMEMBERED: Final = 50_000
+"""Children, about 300 bytes each; beyond, all are looked at anew. Whoever forgets to `forget` leaks no more than this."""
 
 
 def rendered_hash(manifest: Mapping[str, Any]) -> str:
@@ -81,32 +85,41 @@ def covers(owned: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 class Applied:
-    """What the API server made of our last applies, for servers that book less than we sent.
+    """Entries of managedFields that were found good once, per child: a look at an unchanged child then costs a comparison of strings (81 us, not 684).
 
-    A server whose version or feature gates do not know a field may drop it; our entry then never covers the manifest, and the child would be applied at
-    every look. So an entry that is the very one with which the server answered our own apply of the same hash is accepted too. Forgotten at a restart,
-    which costs such children one write that changes nothing.
+    Also the fuse, should the server ever book otherwise than we reckon (two API servers of different versions during an upgrade, list keys that a new
+    version changes): our entry would never cover the manifest, and every look would be a write. So the entry with which the server answers our own apply
+    is good, whatever is in it. All is forgotten at a restart, which costs a child with a good entry nothing, another one write that changes nothing.
     """
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[Kind, Key], tuple[str, str, str]] = {}
+        self._good: dict[tuple[Kind, Key], tuple[str, str, str]] = {}
 
     def remember(self, kind: Kind, answer: Object) -> None:
         """Keep what an apply was answered with: the whole object, with its managedFields."""
-        self._answers[kind, key_of(answer)] = (uid_of(answer), _applied_hash(answer), owned_entry(answer))
+        self._keep(kind, answer, (uid_of(answer), _applied_hash(answer), owned_entry(answer)))
 
     def forget(self, kind: Kind, key: Key) -> None:
         """The child is gone or no longer wanted."""
-        self._answers.pop((kind, key), None)
+        self._good.pop((kind, key), None)
 
     def as_rendered(self, kind: Kind, live: Object, manifest: Mapping[str, Any], schemas: MergeRules) -> bool:
         """Whether a slim live child needs no apply of the manifest (with or without its stamp)."""
         expected, owned = rendered_hash(manifest), live["owned"]
         if _applied_hash(live) != expected or not owned:
             return False
-        if self._answers.get((kind, key_of(live))) == (uid_of(live), expected, owned):
+        state = (uid_of(live), expected, owned)
+        if self._good.get((kind, key_of(live))) == state:
             return True
-        return covers(json.loads(owned), owned_paths(manifest, schemas))
+        if not covers(json.loads(owned), owned_paths(manifest, schemas)):
+            return False
+        self._keep(kind, live, state)
+        return True
+
+    def _keep(self, kind: Kind, child: Object, state: tuple[str, str, str]) -> None:
+        if len(self._good) >= _MOST_REMEMBERED:
+            self._good.clear()
+        self._good[kind, key_of(child)] = state
 
 
 def _applied_hash(obj: Object) -> str:

@@ -23,7 +23,10 @@ class Store:
         self._objects: dict[Kind, dict[Key, Object]] = {kind: {} for kind in slim}
         self._index: dict[Kind, dict[tuple[str, str, str], set[str]]] = {kind: {} for kind in slim}
         self._removed: dict[Kind, dict[str, int]] = {kind: {} for kind in slim}
-        """Revision at which a uid was removed, so that a list begun before does not bring it back; forgotten at the first list begun after."""
+        """Revision at which a uid was removed, so that a list begun before does not bring it back; forgotten at the first list begun after.
+
+        What is of this very revision exists: an object that lost the label watched for is called deleted with the revision of the write that took it.
+        """
         self._synced: set[Kind] = set()
 
     def synced(self, *kinds: Kind) -> bool:
@@ -91,7 +94,7 @@ class Store:
             return True
         removed_at = self._removed[kind].get(uid_of(obj))
         written_at = revision(obj["metadata"].get("resourceVersion"))
-        return removed_at is not None and written_at is not None and written_at <= removed_at
+        return removed_at is not None and written_at is not None and written_at < removed_at
 
     def _put(self, kind: Kind, key: Key, slim: Object) -> None:
         self._drop(kind, key)
