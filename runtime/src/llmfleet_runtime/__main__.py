@@ -1,6 +1,7 @@
 """The two commands of the pod: `install DIR` in the init container, `launch ... -- vllm serve ...` in the engine's container."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     if not command:
         _parser().error("launch needs a command after --")
+    # A SIGTERM before the handlers are there would be lost for ever: the kernel drops what pid 1 does not handle. A blocked one waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     from llmfleet_runtime.launcher import launch
     from llmfleet_runtime.settings import Settings
 

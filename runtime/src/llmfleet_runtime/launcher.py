@@ -37,6 +37,9 @@ STOP_SECONDS: Final = 10.0
 START_UP_STOP_SECONDS: Final = 1.0
 """The same for an engine that is still starting: vLLM loses a SIGTERM while it initialises (six of six, measured), and it holds nothing worth waiting for."""
 
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that tell us to stop."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -65,8 +68,17 @@ class Launcher:
     async def run(self) -> int:
         """Start, watch and end the engine; its exit code as the container's."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in STOP_SIGNALS:
             loop.add_signal_handler(number, self._signalled)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+        try:
+            return await self._run()
+        finally:
+            for number in STOP_SIGNALS:  # One that comes now must not change the exit code.
+                loop.remove_signal_handler(number)
+                signal.signal(number, signal.SIG_IGN)
+
+    async def _run(self) -> int:
         try:
             listening = http_server.listen(self._settings.port)
         except OSError as error:

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 FAKE_VLLM: Final = Path(__file__).parent / "fake_vllm.py"
+SOURCE: Final = Path(__file__).parents[3] / "runtime/src"
 PATIENCE_SECONDS: Final = 15.0
 
 
@@ -86,17 +87,23 @@ class Launched:
 
 
 @contextmanager
-def launched(directory: Path, *engine: str, options: tuple[str, ...] = (), environment: dict[str, str] | None = None) -> Iterator[Launched]:
+def launched(
+    directory: Path,
+    *engine: str,
+    program: tuple[str, ...] = (sys.executable, "-I", "-S", str(FAKE_VLLM)),
+    options: tuple[str, ...] = (),
+    environment: dict[str, str] | None = None,
+) -> Iterator[Launched]:
     """Launch the fake engine with these arguments; whatever is left of it is killed at the end."""
     port, engine_port = _free_ports()
     log = directory / "termination-log"
     command = [
-        *(sys.executable, "-m", "llmfleet_runtime", "launch", f"--port={port}", f"--engine-port={engine_port}"),
+        *(sys.executable, "-S", "-m", "llmfleet_runtime", "launch", f"--port={port}", f"--engine-port={engine_port}"),
         *("--minimum-drain-seconds=0.1", "--watch-interval-seconds=0.1", *options),
-        *("--", sys.executable, str(FAKE_VLLM), f"--port={engine_port}", *engine),
+        *("--", *program, f"--port={engine_port}", *engine),
     ]
     outside = {name: value for name, value in os.environ.items() if name not in ("VLLM_API_KEY", "HF_TOKEN")}
-    environment = outside | {"LLMFLEET_TERMINATION_LOG": str(log), "LLMFLEET_SHARED_MEMORY": ""} | (environment or {})
+    environment = outside | {"LLMFLEET_TERMINATION_LOG": str(log), "LLMFLEET_SHARED_MEMORY": "", "PYTHONPATH": str(SOURCE)} | (environment or {})
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     children: set[int] = set()
     try:

@@ -11,8 +11,8 @@ KV_TOO_SMALL = (  # vLLM 0.32 on a CPU, --kv-cache-memory-bytes 100000, as logge
     "(EngineCore pid=6201) ERROR 11-21 09:27:07 [core.py:1510] EngineCore failed to start.",
     "(EngineCore pid=6201) ERROR 11-21 09:27:07 [core.py:1510] Traceback (most recent call last):",
     '(EngineCore pid=6201) ERROR 11-21 09:27:07 [core.py:1510]   File "/x/core.py", line 1484, in run_engine_core',
-    "(EngineCore pid=6201) ERROR 11-21 09:27:07 [core.py:1510] ValueError: To serve at least one request with the model's max seq len (1024), (0.0 GiB KV cache is "
-    "needed, which is larger than the available KV cache memory (0.0 GiB). Try decreasing `max_model_len` when initializing the engine.",
+    "(EngineCore pid=6201) ERROR 11-21 09:27:07 [core.py:1510] ValueError: To serve at least one request with the model's max seq len (1024), (0.0 GiB KV "
+    "cache is needed, which is larger than the available KV cache memory (0.0 GiB). Try decreasing `max_model_len` when initializing the engine.",
     "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': 1}",
 )
 
@@ -70,6 +70,13 @@ def test_a_generic_line_is_better_than_none() -> None:
     assert failure.message == "Engine core proc EngineCore died unexpectedly, shutting down client."
 
 
+def test_an_engine_process_that_was_killed_while_serving_is_a_dead_engine() -> None:
+    prefix = "(APIServer pid=30788) ERROR 11-21 09:32:51 [async_llm.py:906] "  # vLLM 0.32, EngineCore killed: exit code 0.
+    dead = "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause."
+    failure = classify(0, errors(f"{prefix}AsyncLLM output_handler failed.", f"{prefix}Traceback (most recent call last):", prefix + dead))
+    assert failure == Failure(Reason.ENGINE_DIED, dead, 1)
+
+
 def test_secrets_are_not_told() -> None:
     failure = classify(2, ["vllm: error: unrecognized arguments: --api-keys sk-123"], secrets=["sk-123"])
     assert failure.message == "unrecognized arguments: --api-keys ***"
@@ -80,7 +87,9 @@ def test_the_container_ends_as_the_engine_does_but_never_with_0(engine: int, con
     assert container_exit_code(engine) == container
 
 
-@pytest.mark.parametrize("message", ["short", "x" * 10_000, "ü" * 10_000, '"\\\n' * 3000, "\ud800" * 5000], ids=["short", "long", "two bytes", "escaped", "broken"])
+@pytest.mark.parametrize(
+    "message", ["short", "x" * 10_000, "ü" * 10_000, '"\\\n' * 3000, "\ud800" * 5000], ids=["short", "long", "two bytes", "escaped", "broken"]
+)
 def test_a_termination_message_is_json_and_fits(tmp_path: Path, message: str) -> None:
     path = tmp_path / "log"
     write_termination_message(path, Failure(Reason.OUT_OF_MEMORY, message, 1))

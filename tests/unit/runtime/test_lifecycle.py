@@ -31,11 +31,12 @@ def serving(life: Lifecycle) -> Lifecycle:
 
 
 def test_an_engine_starts_warms_and_serves(life: Lifecycle) -> None:
-    assert life.state is State.STARTING
+    seen = [life.state]
     life.engine_listens()
-    assert life.state is State.WARMING
+    seen.append(life.state)
     life.engine_answered()
-    assert life.state is State.SERVING
+    seen.append(life.state)
+    assert seen == [State.STARTING, State.WARMING, State.SERVING]
 
 
 def test_health_alone_is_not_serving(life: Lifecycle) -> None:
