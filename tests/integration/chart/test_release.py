@@ -33,7 +33,8 @@ class Tools:
     kubeconfig: str
 
     def run(self, program: str, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "KUBECONFIG": self.kubeconfig}
+        # A home of its own: both keep what a server offers there, by its address, and another test's server may have had the same port.
+        environment = {**os.environ, "KUBECONFIG": self.kubeconfig, "HOME": str(Path(self.kubeconfig).parent)}
         command = [str(self.programs[program]), *arguments]
         return subprocess.run(command, env=environment, input=given, capture_output=True, text=True, check=False, timeout=60)
 
