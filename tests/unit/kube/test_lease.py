@@ -202,6 +202,14 @@ async def test_leading_work_that_fails_ends_the_run_and_frees_the_lease(leases: 
     assert leases.holder == ""
 
 
+async def test_a_lease_that_an_installer_made_is_free(leases: Leases) -> None:
+    leases.lease = {"metadata": {"namespace": "ns", "name": "llmfleet", "resourceVersion": "1"}}
+    one = Replica(leases, "one")
+    async with one.running():
+        await asyncio.sleep(1)
+        assert one.leads
+
+
 async def test_transitions_are_counted_and_a_renewal_is_none(leases: Leases) -> None:
     for identity in ("one", "two"):
         async with Replica(leases, identity).running():

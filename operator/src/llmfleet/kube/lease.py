@@ -118,6 +118,7 @@ class LeaderElector:
         if found is None:
             self._see(await self._client.create(self._claim(None)))
         else:
+            found.setdefault("spec", {})  # An installer may have made the Lease, so that we need no right to create any.
             self._see(found)
             if not self._may_take(found):
                 self._leads_until = 0.0
