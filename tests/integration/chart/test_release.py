@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from e2e.cluster.binaries import ensure
 from e2e.cluster.controlplane import ControlPlane
@@ -235,6 +236,39 @@ def test_a_misspelt_value_is_refused_by_helm(tools: Tools) -> None:
         ("operator.workers=0", "/operator/workers"),
     ):
         assert words in tools.helm_refuses("template", "llmfleet", str(CHART), f"--set={change}")
+
+
+def test_every_value_about_the_pods_arrives_in_them(tools: Tools, tmp_path: Path) -> None:
+    pod = {
+        "imagePullSecrets": [{"name": "registry"}],
+        "priorityClassName": "system-cluster-critical",
+        "nodeSelector": {"pool": "system"},
+        "tolerations": [{"key": "reserved", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": []}]}}},
+    }
+    resources = {"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
+    values = {
+        **pod,
+        "resources": resources,
+        "serviceAccount": {"annotations": {"example.com/role": "reader"}},
+        "image": {"repository": "registry.example/operator", "tag": "1"},
+        "runtimeImage": {"repository": "registry.example/runtime", "tag": "2"},
+        "operator": {"resyncSeconds": 86400, "logLevel": "debug"},
+    }
+    (tmp_path / "values.json").write_text(json.dumps(values))
+    rendered = list(yaml.safe_load_all(tools.helm("template", "llmfleet", str(CHART), "--values", str(tmp_path / "values.json"))))
+    (deployment,) = (manifest for manifest in rendered if manifest["kind"] == "Deployment")
+    (account,) = (manifest for manifest in rendered if manifest["kind"] == "ServiceAccount")
+    spec = deployment["spec"]["template"]["spec"]
+    assert {**spec, **pod} == spec
+    (container,) = spec["containers"]
+    assert container["resources"] == resources
+    assert container["image"] == "registry.example/operator:1"
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert environment["LLMFLEET_RUNTIME_IMAGE"] == "registry.example/runtime:2"
+    assert environment["LLMFLEET_RESYNC_SECONDS"] == "86400"
+    assert environment["LLMFLEET_LOG_LEVEL"] == "debug"
+    assert account["metadata"]["annotations"] == {"example.com/role": "reader"}
 
 
 def test_the_chart_is_as_helm_wants_it(tools: Tools) -> None:
