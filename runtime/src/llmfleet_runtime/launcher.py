@@ -198,7 +198,8 @@ class Launcher:
 
     # --- What is shown -----------------------------------------------------------------------------------------------
 
-    def _readyz(self) -> tuple[HTTPStatus, Mapping[str, Any]]:
+    def _unready(self) -> str | None:
+        """Why the engine gets no traffic; None when it does."""
         reasons = {
             State.STARTING: self._last_refusal,
             State.WARMING: f"no real request is answered yet: {self._last_refusal}",
@@ -207,7 +208,10 @@ class Launcher:
             State.STOPPED: "stopped",
             State.FAILED: "failed",
         }
-        reason = reasons[self._life.state]
+        return reasons[self._life.state]
+
+    def _readyz(self) -> tuple[HTTPStatus, Mapping[str, Any]]:
+        reason = self._unready()
         ready = reason is None
         return HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, {"ready": ready, "state": self._life.state, "reason": reason}
 
@@ -217,7 +221,7 @@ class Launcher:
         return HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE, {"alive": alive, "state": self._life.state, "reason": reason}
 
     def _report(self) -> tuple[HTTPStatus, Mapping[str, Any]]:
-        return HTTPStatus.OK, report(self._life, self._settings.command, self._facts, self._queue)
+        return HTTPStatus.OK, report(self._life, self._unready(), self._settings.command, self._facts, self._queue)
 
     # --- Events ------------------------------------------------------------------------------------------------------
 

@@ -11,13 +11,14 @@ SCHEMA_VERSION: Final = 1
 """Grows when a reader of the former version would misread; new fields alone do not make it grow."""
 
 
-def report(lifecycle: Lifecycle, command: Sequence[str], facts: Facts | None, queue: Queue | None) -> dict[str, Any]:
+def report(lifecycle: Lifecycle, unready: str | None, command: Sequence[str], facts: Facts | None, queue: Queue | None) -> dict[str, Any]:
     """What the launcher knows of its engine; null is what it does not know, or not yet."""
     facts, queue = facts or Facts(), queue or Queue()
     failure = lifecycle.failure
     return {
         "schemaVersion": SCHEMA_VERSION,
         "state": lifecycle.state,
+        "readiness": {"ready": unready is None, "reason": unready},
         "phases": [{"name": phase.name, "seconds": phase.seconds} for phase in lifecycle.phases()],
         "engine": {"version": facts.version, "arguments": redacted(command)},
         "model": {"names": facts.model_names, "maxLength": facts.max_model_length},

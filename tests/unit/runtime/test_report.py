@@ -42,26 +42,34 @@ def life(state: State) -> Lifecycle:
 
 @pytest.mark.parametrize("state", State)
 def test_the_report_of_every_state_is_as_documented(schema: dict[str, Any], state: State) -> None:
-    before, after = report(life(state), COMMAND, None, None), report(life(state), COMMAND, FACTS, Queue(3.0, 5.0, 70.0))
+    before, after = report(life(state), "told to stop", COMMAND, None, None), report(life(state), None, COMMAND, FACTS, Queue(3.0, 5.0, 70.0))
     for document in (before, after):
         jsonschema.validate(json.loads(json.dumps(document)), schema)
         assert document["state"] == state
 
 
 def test_a_serving_engine_reports_what_it_said_of_itself() -> None:
-    document = report(life(State.SERVING), COMMAND, FACTS, Queue(3.0, 5.0, 70.0))
+    document = report(life(State.SERVING), None, COMMAND, FACTS, Queue(3.0, 5.0, 70.0))
     assert document["engine"] == {"version": "0.32.0", "arguments": ["vllm", "serve", "m", "--api-key", "***", "--max-num-seqs=8"]}
     assert document["model"] == {"names": ["tiny", "sql"], "maxLength": 1024}
     assert document["kvCache"] == {"tokens": 131072, "blocks": 1024, "blockSize": 128}
     assert document["limits"] == {"maxSequences": 8}
     assert document["requests"] == {"running": 3, "waiting": 5}
     assert [phase["name"] for phase in document["phases"]] == ["Starting", "Warming"]
+    assert document["readiness"] == {"ready": True, "reason": None}
     assert document["failure"] is None
 
 
 def test_the_schema_lists_the_states_and_the_reasons(schema: dict[str, Any]) -> None:
     assert set(schema["properties"]["state"]["enum"]) == set(State)
     assert set(schema["$defs"]["reason"]["enum"]) == set(Reason)
+
+
+def test_the_example_of_the_page_is_as_documented(schema: dict[str, Any]) -> None:
+    page = (Path(__file__).parents[3] / "docs/engine-pod.md").read_text()
+    example = json.loads(page.split("```json\n")[1].split("```")[0])
+    jsonschema.validate(example, schema)
+    assert example.keys() == set(schema["required"])
 
 
 def test_the_page_explains_every_state_and_reason() -> None:
