@@ -1,0 +1,122 @@
+"""Wrong input is refused where it is written, or named in a condition with its remedy; what served before goes on as it was."""
+
+from typing import Any
+
+import pytest
+
+from llmfleet.kube.client import Client
+from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE
+from tests.integration.reconcile.conftest import Kubectl, Operator, condition, quiet, service, status_of
+
+REFUSED_AT_ADMISSION: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown field": ({"modle": {}}, "modle"),
+    "replicas and autoscaling": ({"replicas": 1, "autoscaling": {"maxReplicas": 2}}, "replicas and autoscaling exclude each other"),
+    "min above max": ({"autoscaling": {"minReplicas": 3, "maxReplicas": 2}}, "minReplicas must not exceed maxReplicas"),
+    "min of zero": ({"autoscaling": {"minReplicas": 0, "maxReplicas": 2}}, "minReplicas"),
+    "utilisation 7.5": ({"engine": {"memoryUtilization": 7.5}}, "spec.engine.memoryUtilization"),
+    "cpu abc": ({"template": {"spec": {"containers": [{"name": "engine", "resources": {"limits": {"cpu": "abc"}}}]}}}, "must be a Kubernetes quantity"),
+    "a source of another kind": ({"model": {"source": "ftp://x/y"}}, "must be hf://owner/repository"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_AT_ADMISSION)
+async def test_refused_at_admission_with_the_field_and_the_rule(case: str, operator: Operator, kubectl: Kubectl, namespace: str) -> None:
+    spec, message = REFUSED_AT_ADMISSION[case]
+    answer = kubectl("apply", "-f", "-", given=service("one", namespace, **spec))
+    assert answer.returncode != 0
+    assert message in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["a.b", "1st", "x" * 51])
+async def test_a_name_that_cannot_become_a_services_is_refused(name: str, operator: Operator, kubectl: Kubectl, namespace: str) -> None:
+    answer = kubectl("apply", "-f", "-", given=service(name, namespace))
+    assert answer.returncode != 0
+    assert "metadata.name" in answer.stderr
+    assert "at most 50 characters" in answer.stderr
+
+
+NAMED_IN_A_CONDITION: dict[str, tuple[dict[str, Any], str]] = {
+    "an owned flag": ({"engine": {"extraArgs": ["--port", "9"]}}, "--port"),
+    "a short owned flag": ({"engine": {"extraArgs": ["-tp", "4"]}}, "set spec.parallelism.tensor"),
+    "a prefix of an owned flag": ({"engine": {"extraArgs": ["--tensor-par=2"]}}, "set spec.parallelism.tensor"),
+    "an unknown quantization": ({"quantization": {"method": "nonsense"}}, "spec.quantization.method 'nonsense'"),
+    "an unknown profile": ({"accelerator": {"profile": "abacus"}}, "spec.accelerator.profile 'abacus'"),
+    "accelerators said twice": (
+        {
+            "accelerator": {"profile": "nvidia"},
+            "template": {"spec": {"containers": [{"name": "engine", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]}},
+        },
+        "nvidia.com/gpu",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED_IN_A_CONDITION)
+async def test_what_served_before_goes_on_and_the_condition_names_field_and_remedy(
+    case: str, operator: Operator, kubectl: Kubectl, client: Client, namespace: str
+) -> None:
+    kubectl("apply", "-f", "-", given=service("one", namespace))
+    before = await quiet(operator, namespace)
+    deployment = await client.get(DEPLOYMENT, namespace, "one-engine")
+    spec, message = NAMED_IN_A_CONDITION[case]
+    answer = kubectl("apply", "-f", "-", given=service("one", namespace, **spec))
+    assert answer.returncode == 0, answer.stderr
+    after = await quiet(operator, namespace)
+
+    assert [str(write) for write in after[len(before) :]] == ["patch llmservices/status one 200"], "no child changes"
+    assert await client.get(DEPLOYMENT, namespace, "one-engine") == deployment
+    status = await status_of(client, namespace, "one")
+    accepted = condition(status, "Accepted")
+    assert (accepted["status"], accepted["reason"]) == ("False", "Invalid")
+    assert message in accepted["message"]
+    assert condition(status, "Ready")["status"] == "False"
+    assert condition(status, "Stalled")["status"] == "True"
+
+    kubectl("apply", "-f", "-", given=service("one", namespace))
+    await quiet(operator, namespace)
+    assert condition(await status_of(client, namespace, "one"), "Accepted")["status"] == "True", "the remedy works"
+
+
+async def test_a_pod_that_the_api_server_refuses_changes_nothing_else(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
+    volume: dict[str, Any] = {"name": "scratch", "noSuchVolume": {}}
+    kubectl("apply", "-f", "-", given=service("one", namespace, template={"spec": {"volumes": [volume]}}))
+    writes = await quiet(operator, namespace)
+
+    status = await status_of(client, namespace, "one")
+    accepted = condition(status, "Accepted")
+    assert (accepted["status"], accepted["reason"]) == ("False", "Invalid")
+    assert "noSuchVolume" in accepted["message"]
+    assert {write.resource for write in writes if write.status < 300} == {"llmservices/status"}, "the workload comes first"
+
+
+async def test_kubectl_scale_scales_and_under_autoscaling_says_the_way_out(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
+    kubectl("apply", "-f", "-", given=service("fixed", namespace))
+    kubectl("apply", "-f", "-", given=service("scaled", namespace, autoscaling={"maxReplicas": 3}))
+    await quiet(operator, namespace)
+    assert kubectl("-n", namespace, "scale", "llm/fixed", "--replicas=3").returncode == 0
+    await quiet(operator, namespace)
+    deployment = await client.get(DEPLOYMENT, namespace, "fixed-engine")
+    assert deployment is not None
+    assert deployment["spec"]["replicas"] == 3
+
+    refused = kubectl("-n", namespace, "scale", "llm/scaled", "--replicas=3")
+    assert refused.returncode != 0
+    assert "kubectl patch llm scaled --type=json" in refused.stderr
+
+    # The way out of a replicas that kubectl scale left behind, as the message gives it.
+    refused = kubectl("apply", "-f", "-", given=service("fixed", namespace, autoscaling={"maxReplicas": 3}))
+    assert refused.returncode != 0
+    patch = '[{"op":"remove","path":"/spec/replicas"}]'
+    assert f"kubectl patch llm fixed --type=json -p '{patch}'" in refused.stderr
+    assert kubectl("-n", namespace, "patch", "llm", "fixed", "--type=json", "-p", patch).returncode == 0
+    assert kubectl("apply", "-f", "-", given=service("fixed", namespace, autoscaling={"maxReplicas": 3})).returncode == 0
+
+
+async def test_an_object_that_bypassed_todays_schema_crashes_nobody(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
+    strange = service("one", namespace, engine={"extraArgs": ["--"], "env": []}, model={"source": "pvc://models/" + "x" * 200})
+    kubectl("apply", "-f", "-", given=strange)
+    kubectl("apply", "-f", "-", given=service("two", namespace))
+    await quiet(operator, namespace)
+
+    assert await client.get(DEPLOYMENT, namespace, "two-engine") is not None, "one bad object concerns no other"
+    assert await client.get(LLMSERVICE, namespace, "one") is not None
