@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmfleet import names
@@ -148,6 +148,7 @@ HISTORY = st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=12)
 
 
 @given(history=HISTORY, data=st.data())
+@settings(deadline=None)
 def test_whatever_the_order_of_news_the_end_is_the_cluster(history: list[tuple[str, bool]], data: st.DataObject) -> None:
     """Watch events arrive in order, lists and answers of any moment in between; at the end all is as the cluster has it."""
     store = Store({DEPLOYMENT: lambda found: found})
