@@ -156,9 +156,16 @@ class BareCluster:
 
     def _start_node(self, node: Node, settings: ControlPlaneSettings) -> None:
         node_processes.write_files(node, settings)
-        if self._ensure(node_processes.containerd(node)):
+        program = node_processes.containerd(node)
+        if self._ensure(program):
             with step(f"containerd of {node.name}"):
-                self._wait(f"containerd-{node.name}", Containerd(node).answers)
+                self._wait(program.name, Containerd(node).answers)
+                no_pods = not any(node_processes.is_shim(process) for process in processes.of_cluster(self._state))
+                if no_pods and Containerd(node).forget_containers():
+                    # Its Kubernetes half read those records at start: without them it must read again.
+                    self._supervisor.stop([program.name])
+                    self._supervisor.ensure(program)
+                    self._wait(program.name, Containerd(node).answers)
         images.ensure(_ALWAYS_LOADED, Containerd(node))
         if self._ensure(node_processes.kubelet(node, settings), node_processes.kube_proxy(node, settings)):
             with step(f"node {node.name}"):

@@ -71,11 +71,6 @@ class Node:
         return self.state / "pod-logs"
 
     @property
-    def cgroup(self) -> str:
-        """The parent of the pods' control groups: what runs in it is this node's."""
-        return f"/llmfleet-{self.name}"
-
-    @property
     def kubelet_port(self) -> int:
         """Where the API server reaches the kubelet."""
         return 10250 + 10 * self.index

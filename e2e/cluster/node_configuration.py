@@ -78,7 +78,6 @@ def kubelet(node: Node, pki: Pki) -> str:
         "kind": "KubeletConfiguration",
         "failCgroupV1": False,
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": node.cgroup,
         "cgroupsPerQOS": False,
         "enforceNodeAllocatable": [],
         "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": str(pki.certificate("ca"))}},

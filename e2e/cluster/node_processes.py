@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from pathlib import Path
 
 from e2e.cluster import kubeconfig, mounts, node_configuration, processes
@@ -24,7 +23,6 @@ def write_files(node: Node, settings: ControlPlaneSettings) -> None:
     settings.pki.ensure([Certificate(node.name, f"/O=system:nodes/CN=system:node:{node.name}", (f"DNS:{node.name}", f"IP:{node.ip}"))])
     for folder in (node.state / "cni", node.pod_logs, node.containerd_root):
         folder.mkdir(parents=True, exist_ok=True)
-    _cgroup_files(node)
     kubeconfig.write(_kubeconfig(node), kubeconfig.render(settings.server, settings.pki, node.name))
     kubeconfig.write(_containerd_file(node), node_configuration.containerd(node))
     kubeconfig.write(node.state / "cni" / "10-llmfleet.conflist", node_configuration.cni(node))
@@ -60,13 +58,13 @@ def is_shim(process: Process) -> bool:
 
 
 def end_pods(node: Node) -> int:
-    """Kill every process in the node's control groups, which only its pods' containers are in; return how many there were.
+    """Kill every process in the control groups of this node's containers; return how many there were.
 
     They carry neither our mark nor a record, for containerd gives a container its own environment; their control group says whose they are.
     """
     found: dict[int, Process] = {}
-    for hierarchy in _hierarchies():
-        for file in (hierarchy / node.cgroup.strip("/")).rglob("cgroup.procs"):
+    for group in _container_groups(node):
+        for file in group.rglob("cgroup.procs"):
             with contextlib.suppress(OSError):  # a group that vanishes while we look
                 for pid in map(int, file.read_text().split()):
                     ticks = processes.start_ticks(pid)
@@ -77,33 +75,33 @@ def end_pods(node: Node) -> int:
 
 
 def remove_traces(node: Node) -> None:
-    """Remove what the node's programs leave outside the state folder, and containerd's records of pods that are gone."""
-    for hierarchy in _hierarchies():
-        top = hierarchy / node.cgroup.strip("/")
-        for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True) if top.is_dir() else []:
+    """Remove what the node's programs leave outside the state folder; its processes must have ended."""
+    for group in _container_groups(node):
+        for folder in (*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group):
             folder.rmdir()
-        if top.is_dir():
-            top.rmdir()
+        with contextlib.suppress(OSError):  # the parent, once it is empty
+            group.parent.rmdir()
     for link in _CONTAINER_LOG_LINKS.glob("*.log") if _CONTAINER_LOG_LINKS.is_dir() else []:
         if link.is_symlink() and str(link.readlink()).startswith(f"{node.pod_logs}/"):
             link.unlink()
-    for result in _CNI_RESULTS.glob(f"llmfleet-{node.name}-*") if _CNI_RESULTS.is_dir() else []:
-        result.unlink()
+    ours = set(_container_ids(node))
+    for result in _CNI_RESULTS.iterdir() if _CNI_RESULTS.is_dir() else []:
+        if ours.intersection(result.name.split("-")):
+            result.unlink()
     for address in node.containerd_state.rglob("address"):  # a shim's socket lies in a folder shared with other containerds
         Path(address.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
     mounts.unmount_below(node.containerd_state)
-    for name in ("sandboxes", "containers"):
-        shutil.rmtree(node.containerd_root / "io.containerd.grpc.v1.cri" / name, ignore_errors=True)
 
 
-def _cgroup_files(node: Node) -> None:
-    for hierarchy in _hierarchies():
-        group = hierarchy / node.cgroup.strip("/")
-        group.mkdir(exist_ok=True)
-        # Version 1: a new cpuset group is empty, and nothing can be put into it before it has processors and memory nodes.
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            if (group / name).exists() and (hierarchy / name).exists() and not (group / name).read_text().strip():
-                (group / name).write_text((hierarchy / name).read_text())
+def _container_ids(node: Node) -> list[str]:
+    """Return the containers that have, or had until containerd was killed, a process: each has a folder, made before its first process."""
+    bundles = node.containerd_state / "io.containerd.runtime.v2.task" / "k8s.io"
+    return sorted(path.name for path in bundles.iterdir()) if bundles.is_dir() else []
+
+
+def _container_groups(node: Node) -> list[Path]:
+    groups = [hierarchy / "k8s.io" / name for hierarchy in _hierarchies() for name in _container_ids(node)]
+    return [group for group in groups if group.is_dir()]
 
 
 def _hierarchies() -> list[Path]:
