@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -60,19 +61,17 @@ class BareCluster:
             sysctls.remember(self._state / "sysctls.json")
             for node in self._nodes:
                 self._start_node(node, settings)
-            self._start_dns(settings)
+            self._start_dns()
             self.add_accelerators(ACCELERATOR, self._accelerators)
 
     def down(self, *, purge: bool = False) -> None:
         """See ClusterProvider."""
         prerequisites.check_root()
         with self._lock():
-            with step("end the processes"):
+            with step("end the processes and remove the pods' traces"):
                 self._end_everything()
-            with step("remove namespaces, mounts, control groups and state"):
+            with step("remove namespaces, mounts and state"):
                 network.remove(self._all_nodes())
-                for node in self._all_nodes():
-                    node_processes.remove_traces(node)
                 for name in sysctls.restore(self._state / "sysctls.json"):
                     say(f"  put back {name.replace('/', '.')}")
                 mounts.remove_tree(self._state)
@@ -129,7 +128,7 @@ class BareCluster:
         client.apply(volume, "persistentvolumes")
         client.apply(volume_claim, "persistentvolumeclaims")
 
-    def _lock(self) -> Any:
+    def _lock(self) -> AbstractContextManager[None]:
         return exclusive(cache_folder() / "cluster.lock", "another run of e2e.cluster")
 
     def _settings(self, paths: dict[str, Path]) -> ControlPlaneSettings:
@@ -149,50 +148,56 @@ class BareCluster:
 
     def _start_control_plane(self, settings: ControlPlaneSettings) -> None:
         components.write_files(settings)
-        if self._ensure(components.etcd(settings), components.api_server(settings)):
-            with step("kube-apiserver"):
-                self._wait("kube-apiserver", lambda: self._client().ok("/readyz"))
+        self._ensure(components.etcd(settings), components.api_server(settings))
+        self._wait("kube-apiserver", lambda: self._client().ok("/readyz"))
         self._ensure(components.controller_manager(settings), components.scheduler(settings))
 
     def _start_node(self, node: Node, settings: ControlPlaneSettings) -> None:
         node_processes.write_files(node, settings)
         program = node_processes.containerd(node)
-        if self._ensure(program):
-            with step(f"containerd of {node.name}"):
-                self._wait(program.name, Containerd(node).answers)
-                no_pods = not any(node_processes.is_shim(process) for process in processes.of_cluster(self._state))
-                if no_pods and Containerd(node).forget_containers():
-                    # Its Kubernetes half read those records at start: without them it must read again.
-                    self._supervisor.stop([program.name])
-                    self._supervisor.ensure(program)
-                    self._wait(program.name, Containerd(node).answers)
+        started = self._ensure(program)
+        self._wait(program.name, Containerd(node).answers)
+        no_pods = not any(node_processes.is_shim(process) for process in processes.of_cluster(self._state))
+        if started and no_pods and Containerd(node).forget_containers():
+            # Its Kubernetes half read those records at start: without them it must read again.
+            self._supervisor.stop([program.name])
+            self._ensure(program)
+            self._wait(program.name, Containerd(node).answers)
         images.ensure(_ALWAYS_LOADED, Containerd(node))
-        if self._ensure(node_processes.kubelet(node, settings), node_processes.kube_proxy(node, settings)):
-            with step(f"node {node.name}"):
-                self._wait(f"kubelet-{node.name}", lambda: self._node_is_ready(node))
+        self._ensure(node_processes.kubelet(node, settings), node_processes.kube_proxy(node, settings))
+        self._wait(f"kubelet-{node.name}", lambda: self._node_is_ready(node))
 
-    def _start_dns(self, settings: ControlPlaneSettings) -> None:
+    def _start_dns(self) -> None:
         client = self._client()
-        if addons.dns_ready(client):
-            return
-        with step("DNS"):
+        if not addons.dns_ready(client):
             addons.apply_dns(client)
-            self._wait(f"kubelet-{self._nodes[0].name}", lambda: addons.dns_ready(client))
+            self._wait("coredns", lambda: addons.dns_ready(client))
 
     def _node_is_ready(self, node: Node) -> bool:
         status, answer = self._client().request("GET", f"/api/v1/nodes/{node.name}")
         return status == 200 and _node_ready(answer)
 
     def _ensure(self, *programs: Program) -> bool:
+        """Start what does not run as described; return whether anything had to be started. Whether it is ready is another question: see `_wait`."""
         started = [self._supervisor.ensure(program) for program in programs]
         return any(started)
 
-    def _wait(self, name: str, check: Any) -> None:
+    def _wait(self, name: str, check: Callable[[], bool]) -> None:
+        """Wait until `check` holds, also for what an earlier, interrupted run started.
+
+        Raises:
+            NotReadyError: with the ends of the logs of the programs that have died, or else of the one called `name`.
+
+        """
+
         def possible() -> bool:
             return all(record.process.alive for record in self._supervisor.records.all().values())
 
+        if check():
+            return
         try:
-            wait_until(check, name, timeout_seconds=_READY_SECONDS, still_possible=possible)
+            with step(f"{name} becomes ready"):
+                wait_until(check, name, timeout_seconds=_READY_SECONDS, still_possible=possible)
         except NotReadyError as error:
             dead = [program for program, record in self._supervisor.records.all().items() if not record.process.alive]
             words = "\n".join(f"--- {self._supervisor.log(program)}\n{self._supervisor.last_words(program)}" for program in dead or [name])
@@ -205,15 +210,17 @@ class BareCluster:
         processes.terminate(strays, grace_seconds=2.0)
 
     def _end_everything(self) -> None:
-        """End every process of this cluster, and nothing else: kubelets first, which would start pods again."""
+        """End every process of this cluster, and nothing else: kubelets first, which would start pods again. Then remove the pods' traces."""
         names = list(self._supervisor.records.all())
-        for prefix in ("kubelet-", "kube-proxy-"):
-            self._supervisor.stop([name for name in names if name.startswith(prefix)], grace_seconds=3.0)
+        self._supervisor.stop([name for name in names if name.startswith("kubelet-")], grace_seconds=3.0)
+        # containerd before its pods: living, it would delete the folders that tell which containers are ours.
+        self._supervisor.stop([name for name in names if name not in ("kube-apiserver", "etcd")], grace_seconds=3.0)
         for node in self._all_nodes():
             node_processes.end_pods(node)
-        self._supervisor.stop([name for name in names if name not in ("kube-apiserver", "etcd")], grace_seconds=3.0)
         self._supervisor.stop(["kube-apiserver", "etcd"], grace_seconds=0.0)
         processes.terminate(processes.of_cluster(self._state), grace_seconds=0.0)
+        for node in self._all_nodes():
+            node_processes.remove_traces(node)
 
 
 def _node_ready(node: dict[str, Any]) -> bool:

@@ -45,3 +45,6 @@ class ClusterProvider(Protocol):
 
     def ensure_model(self, namespace: str, claim: str) -> None:
         """Make the claim, in an existing namespace, whose volume holds the tiny model in the folder `tiny`."""
+
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """Return the command so that it runs on this machine, but where the addresses of Services and pods are routed."""

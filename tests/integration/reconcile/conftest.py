@@ -18,6 +18,7 @@ import yaml
 
 from e2e.cluster import binaries
 from e2e.cluster.controlplane import ControlPlane
+from e2e.kubectl import Kubectl
 from e2e.waiting import eventually
 from llmfleet.kube.client import Client
 
@@ -109,9 +110,9 @@ def installed(control_plane: ControlPlane) -> Path:
     subprocess.run([*kubectl, "apply", "--server-side", "-f", "-"], input=yaml.safe_dump_all(rights), check=True, capture_output=True, text=True)
     subprocess.run([*kubectl, "wait", "--for=condition=Established", "crd/llmservices.llmfleet.dev"], check=True, capture_output=True)
     token = subprocess.run([*kubectl, "-n", NAMESPACE, "create", "token", "llmfleet"], check=True, capture_output=True, text=True).stdout.strip()
-    config = yaml.safe_load(Path(control_plane.kubeconfig).read_text())
+    config = yaml.safe_load(control_plane.kubeconfig.read_text())
     config["users"][0]["user"] = {"token": token}
-    path = Path(control_plane.kubeconfig).with_name("operator.kubeconfig")
+    path = control_plane.kubeconfig.with_name("operator.kubeconfig")
     path.write_text(yaml.safe_dump(config))
     return path
 
@@ -122,7 +123,7 @@ RIGHTS = frozenset({"CustomResourceDefinition", "ServiceAccount", "ClusterRole",
 @pytest.fixture(scope="session")
 def process(installed: Path, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
     """One operator for all tests: each has a namespace of its own, and counts the writes there."""
-    running = Operator(installed, Path(control_plane.audit_log), tmp_path_factory.mktemp("operator") / "log", "first")
+    running = Operator(installed, control_plane.audit_log, tmp_path_factory.mktemp("operator") / "log", "first")
     running.start()
     yield running
     if running.process is not None and running.process.poll() is None:
@@ -139,21 +140,9 @@ async def operator(process: Operator) -> Operator:
 
 
 @pytest.fixture
-def kubectl(control_plane: ControlPlane) -> "Kubectl":
-    """What a user types."""
-    return Kubectl(str(binaries.ensure(["kubectl"])["kubectl"]), str(control_plane.kubeconfig))
-
-
-@dataclass(frozen=True, slots=True)
-class Kubectl:
-    """kubectl with the administrator's kubeconfig."""
-
-    path: str
-    kubeconfig: str
-
-    def __call__(self, *arguments: str, given: object = None) -> subprocess.CompletedProcess[str]:
-        text = None if given is None else yaml.safe_dump_all(given if isinstance(given, list) else [given])
-        return subprocess.run([self.path, "--kubeconfig", self.kubeconfig, *arguments], input=text, capture_output=True, text=True, check=False)
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    """What a user types, with the administrator's rights."""
+    return Kubectl(control_plane.kubectl, control_plane.kubeconfig)
 
 
 def service(name: str, namespace: str, **spec: Any) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import signal
 from e2e.waiting import eventually, throughout
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, LLMSERVICE
-from tests.integration.reconcile.conftest import Kubectl, Operator, quiet, service, status_of
+from e2e.kubectl import Kubectl
+from tests.integration.reconcile.conftest import Operator, quiet, service, status_of
 
 
 async def _twenty(kubectl: Kubectl, client: Client, namespace: str) -> None:

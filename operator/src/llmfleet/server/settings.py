@@ -51,8 +51,8 @@ class Settings(BaseSettings):
     resync_seconds: Annotated[float, Field(ge=10)] = 300
     """How often everything is listed again, to find what the watches missed."""
 
-    scrape_interval_seconds: Annotated[float, Field(ge=1)] = 5
-    """How often the engines' queues are read."""
+    scrape_interval_seconds: Annotated[float, Field(ge=1, le=5)] = 5
+    """How often the engines' queues are read; a sample counts for 15 s, so one may be missed."""
 
     minimum_drain_seconds: Annotated[float, Field(ge=0, le=60)] = 3
     """How long a stopping engine pod keeps serving at least, so that every node has taken it out of its routes."""

@@ -96,7 +96,7 @@ def _watch(handlers: kopf.OperatorRegistry, kind: Kind, store: Store, changed: C
 async def relist(client: Client, store: Store, changed: Callable[[Key], None]) -> None:
     """Read everything once more, and look again at whatever is not as it was known."""
     for kind in WATCHED:
-        listing = await client.list(kind, label_selector=None if kind is LLMSERVICE else OURS)
+        listing = await client.list(kind, label_selector=None if kind is LLMSERVICE else OURS, slim=WATCHED[kind])
         before = {key: store.get(kind, *key) for key in _keys(store, kind)}
         for key in store.replace(kind, listing):
             obj = store.get(kind, *key) or before.get(key)
