@@ -25,7 +25,7 @@ from llmfleet_runtime.report import report
 from llmfleet_runtime.settings import Settings
 from llmfleet_runtime.vital_signs import VitalSigns
 
-START_UP_POLL_SECONDS: Final = 0.25
+START_UP_POLL_SECONDS: Final = 0.1
 """How often a starting engine is asked: its port refuses until it listens, which costs nothing."""
 
 FIRST_ANSWER_RETRY_SECONDS: Final = 1.0
@@ -61,6 +61,7 @@ class Launcher:
         self._facts: Facts | None = None
         self._queue: Queue | None = None
         self._last_refusal = "the engine does not answer /health yet"
+        self._ended = False
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._kill = asyncio.Event()
@@ -107,6 +108,7 @@ class Launcher:
             watch.cancel()
             asked.cancel()
             await asyncio.gather(watch, asked, return_exceptions=True)
+        self._ended = True  # Why is known only once the rest of the output is read; traffic must go at once.
         await engine.kill_group()
         secrets = [*self._settings.secrets, *arguments.secrets(self._settings.command)]
         return self._failed(classify(engine.ended.result(), self._errors.lines(), secrets))
@@ -200,6 +202,8 @@ class Launcher:
 
     def _unready(self) -> str | None:
         """Why the engine gets no traffic; None when it does."""
+        if self._ended:
+            return "the engine has ended"
         reasons = {
             State.STARTING: self._last_refusal,
             State.WARMING: f"no real request is answered yet: {self._last_refusal}",
@@ -216,7 +220,7 @@ class Launcher:
         return HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, {"ready": ready, "state": self._life.state, "reason": reason}
 
     def _livez(self) -> tuple[HTTPStatus, Mapping[str, Any]]:
-        reason = "the engine has ended" if self._life.state is State.FAILED else self._vital_signs.dead
+        reason = "the engine has ended" if self._ended else self._vital_signs.dead
         alive = reason is None
         return HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE, {"alive": alive, "state": self._life.state, "reason": reason}
 

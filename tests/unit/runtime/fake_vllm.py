@@ -136,6 +136,7 @@ def main() -> None:
     parser.add_argument("--metrics", type=int, default=1)
     parser.add_argument("--ignores-sigterm", action="store_true")
     parser.add_argument("--worker", type=Path, help="start a worker that ignores SIGTERM, and write its pid to this file")
+    parser.add_argument("--escaped-worker", type=Path, help="the same, of a process in a session of its own that holds the output open")
     parser.add_argument("--api-key")
     parser.add_argument("--max-num-seqs")
     parser.add_argument("--says", default="", help="write this on stderr first")
@@ -147,6 +148,9 @@ def main() -> None:
     if options.worker is not None:
         worker = subprocess.Popen(["sleep", "60"], preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN) and None)
         options.worker.write_text(str(worker.pid))
+    if options.escaped_worker is not None:
+        escaped = subprocess.Popen(["sleep", "60"], start_new_session=True)
+        options.escaped_worker.write_text(str(escaped.pid))
     sys.stderr.write(options.says)
     sys.stderr.flush()
     if options.killed_by is not None:

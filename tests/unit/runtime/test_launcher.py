@@ -1,6 +1,7 @@
 """The launcher as the kubelet, the operator and a client see it, with a fake engine as its child."""
 
 import json
+import os
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -242,6 +243,18 @@ def test_workers_that_outlive_their_engine_are_killed(tmp_path: Path) -> None:
     with launched(tmp_path, f"--worker={worker}", "--exits=1") as launch:
         assert launch.exit_code() == 1
         assert not alive(int(worker.read_text()))
+
+
+def test_an_engine_that_has_ended_gets_no_traffic_while_its_last_words_are_read(tmp_path: Path) -> None:
+    escaped = tmp_path / "escaped"
+    with launched(tmp_path, f"--escaped-worker={escaped}") as launch:
+        launch.until_ready()
+        launch.end_engine(1, "ValueError: the last words\n")
+        status, body = eventually(lambda: launch.get("/readyz"), lambda answer: answer[0] != 200)
+        os.kill(int(escaped.read_text()), signal.SIGKILL)
+        assert (status, body["reason"]) == (503, "the engine has ended")
+        assert launch.exit_code() == 1
+        assert launch.termination() == {"reason": "EngineFailed", "message": "ValueError: the last words", "exitCode": 1}
 
 
 def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
