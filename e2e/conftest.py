@@ -1,0 +1,33 @@
+"""One cluster for the whole session, left running: `make down` removes it, and a second run finds it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.cluster.bare import BareCluster
+from e2e.fleet import IMAGES, Fleet
+
+
+@pytest.fixture(scope="session")
+def fleet(request: pytest.FixtureRequest) -> Fleet:
+    """A cluster with the images of this checkout, and the operator installed."""
+    # Making the cluster takes minutes on a fresh machine: its progress is shown as it comes, not when everything is over.
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        cluster = BareCluster()
+        cluster.up()
+        for name in IMAGES:
+            cluster.load_image(name)
+    fleet = Fleet.on(cluster)
+    fleet.install()
+    return fleet
+
+
+@pytest.fixture(scope="module")
+def namespace(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the module's own, restricted, with the claim `models`; deleted at the end, and with it its engines."""
+    name = request.module.__name__.rsplit(".", 1)[-1].replace("_", "-")
+    fleet.kubectl.must("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
+    fleet.namespace(name)
+    fleet.cluster.ensure_model(name, "models")
+    yield name
+    fleet.kubectl.must("delete", "namespace", name, "--timeout=120s")

@@ -1,0 +1,44 @@
+"""Every file in examples/: those whose model is on the node become Ready, the others are accepted and name what they wait for."""
+
+import pytest
+
+from e2e.fleet import REPOSITORY, Fleet, answers
+from e2e.waiting import eventually
+
+FILES = sorted(path.name for path in (REPOSITORY / "examples").glob("*.yaml"))
+ON_THE_NODE = [name for name in FILES if name.startswith("pvc-")]
+ELSEWHERE = [name for name in FILES if not name.startswith("pvc-")]
+
+
+@pytest.mark.timeout(420)
+@pytest.mark.parametrize("file", ON_THE_NODE)
+async def test_an_example_whose_model_is_here_becomes_ready_and_answers(file: str, fleet: Fleet, namespace: str) -> None:
+    path = str(REPOSITORY / "examples" / file)
+    fleet.kubectl.must("-n", namespace, "apply", "-f", path)
+    name = fleet.kubectl.must("-n", namespace, "get", "-f", path, "-o", "jsonpath={.metadata.name}")
+    try:
+        fleet.wait_ready(name, namespace)
+        model = fleet.service(name, namespace)["status"]["endpoint"]["models"][0]
+        (answer,) = answers(fleet.chat(fleet.url(name, namespace), model, max_tokens=4), within_seconds=120)
+        assert answer.complete, answer
+    finally:
+        # Two engines at once are all that a small machine bears.
+        fleet.kubectl.must("-n", namespace, "delete", "-f", path, "--cascade=foreground", "--timeout=120s")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("file", ELSEWHERE)
+async def test_an_example_for_a_gpu_cluster_is_accepted_and_names_what_it_waits_for(file: str, fleet: Fleet, namespace: str) -> None:
+    path = str(REPOSITORY / "examples" / file)
+    fleet.kubectl.must("-n", namespace, "apply", "-f", path)
+    name = fleet.kubectl.must("-n", namespace, "get", "-f", path, "-o", "jsonpath={.metadata.name}")
+
+    def named() -> bool:
+        assert fleet.condition(name, namespace, "Accepted")["status"] == "True"
+        ready = fleet.condition(name, namespace, "Ready")
+        return ready["reason"] in {"ImagePullFailed", "Unschedulable", "ConfigError"} and bool(ready["message"])
+
+    try:
+        await eventually(named, within_seconds=90, what="Ready=False names what it waits for")
+    finally:
+        fleet.kubectl.must("-n", namespace, "delete", "-f", path, "--cascade=foreground", "--timeout=60s")

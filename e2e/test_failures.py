@@ -1,0 +1,50 @@
+"""What goes wrong on a real node is said in the words of whoever noticed it."""
+
+from typing import Any
+
+import pytest
+
+from e2e.fleet import Fleet, example
+from e2e.waiting import eventually
+
+FAILURES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
+    "image": ({"engine": {"image": "localhost/no-such-image:1"}}, "ImagePullFailed", "localhost/no-such-image:1", True),
+    "node": ({"template": {"spec": {"nodeSelector": {"no-such": "label"}}}}, "Unschedulable", "didn't match Pod's node affinity/selector", False),
+    "argument": ({"engine": {"extraArgs": ["--no-such-flag"]}}, "CrashLoop", "--no-such-flag", True),
+    "length": ({"model": {"maxLength": 1_000_000}}, "CrashLoop", "max_model_len", True),
+}
+"""Name: changes of the example, reason, part of the message, whether waiting is in vain."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", FAILURES)
+async def test_a_failure_is_named_with_its_cause(name: str, fleet: Fleet, namespace: str) -> None:
+    changes, reason, words, final = FAILURES[name]
+    manifest = example("pvc-minimal.yaml", **changes)
+    manifest["metadata"]["name"] = name
+    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=manifest)
+
+    def named() -> bool:
+        ready = fleet.condition(name, namespace, "Ready")
+        assert (ready["status"], ready["reason"]) == ("False", reason), ready
+        assert words in ready["message"], ready
+        assert (fleet.condition(name, namespace, "Stalled")["status"] == "True") == final
+        return True
+
+    try:
+        await eventually(named, within_seconds=200)
+    finally:
+        fleet.kubectl.must("-n", namespace, "delete", "llm", name, "--cascade=foreground", "--timeout=120s")
+
+
+@pytest.mark.timeout(300)
+async def test_a_bad_change_leaves_the_old_replica_serving_when_it_is_refused(fleet: Fleet, namespace: str) -> None:
+    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example("pvc-minimal.yaml"))
+    fleet.wait_ready("minimal", namespace)
+    (before,) = fleet.engines("minimal", namespace)
+    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example("pvc-minimal.yaml", engine={"extraArgs": ["--port", "9"]}))
+
+    await eventually(lambda: fleet.condition("minimal", namespace, "Accepted")["status"] == "False", within_seconds=30)
+    assert fleet.condition("minimal", namespace, "Available")["status"] == "True"
+    (after,) = fleet.ready_engines("minimal", namespace)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]

@@ -1,0 +1,123 @@
+"""The life of one service on a real node with real vLLM, in the order in which it happens: each test goes on where the one before ended."""
+
+import asyncio
+import json
+
+from e2e.fleet import Fleet, answers, example
+from e2e.waiting import eventually
+
+NAME = "queue"
+MANIFEST = "pvc-autoscaling-queue.yaml"
+
+
+def _service(**changes: object) -> dict[str, object]:
+    return example(MANIFEST, autoscaling={"behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}}}, **changes)
+
+
+def _apply(fleet: Fleet, namespace: str, **changes: object) -> None:
+    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=_service(**changes))
+
+
+def _models(fleet: Fleet, namespace: str) -> list[dict[str, object]]:
+    """What vLLM says of its models, asked inside the cluster by the URL that status gives: real DNS, real Service."""
+    url = fleet.service(NAME, namespace)["status"]["endpoint"]["url"]
+    pod = fleet.ready_engines(NAME, namespace)[0]["metadata"]["name"]
+    program = f"import urllib.request as r; print(r.urlopen({url + '/models'!r}, timeout=20).read().decode())"
+    return list(json.loads(fleet.kubectl.must("-n", namespace, "exec", pod, "-c", "engine", "--", "python3", "-c", program))["data"])
+
+
+def _revision(fleet: Fleet, namespace: str) -> int:
+    deployment = fleet.kubectl.get("deployment", f"{NAME}-engine", namespace)
+    assert deployment is not None
+    return int(deployment["metadata"]["annotations"]["deployment.kubernetes.io/revision"])
+
+
+def _wanted(fleet: Fleet, namespace: str) -> int:
+    deployment = fleet.kubectl.get("deployment", f"{NAME}-engine", namespace)
+    assert deployment is not None
+    return int(deployment["spec"]["replicas"])
+
+
+async def test_applied_it_becomes_ready_and_answers(fleet: Fleet, namespace: str) -> None:
+    _apply(fleet, namespace)
+    fleet.wait_ready(NAME, namespace)
+
+    (answer,) = answers(fleet.chat(fleet.url(NAME, namespace), NAME, max_tokens=16), within_seconds=120)
+    assert answer.complete, answer
+    assert answer.tokens > 0
+    status = fleet.service(NAME, namespace)["status"]
+    assert status["endpoint"] == {"url": f"http://{NAME}.{namespace}.svc/v1", "models": [NAME]}
+    assert [model["id"] for model in _models(fleet, namespace)] == [NAME]
+
+
+async def test_a_changed_field_rolls_out_exactly_once_and_does_what_it_says(fleet: Fleet, namespace: str) -> None:
+    before = _revision(fleet, namespace)
+    _apply(fleet, namespace, model={"maxLength": 768})
+    fleet.wait_ready(NAME, namespace)
+
+    assert _revision(fleet, namespace) == before + 1
+    assert [model["max_model_len"] for model in _models(fleet, namespace)] == [768]
+
+
+async def test_a_queue_brings_a_second_replica_and_it_answers_too(fleet: Fleet, namespace: str) -> None:
+    url = fleet.url(NAME, namespace)
+    load = fleet.chat(url, NAME, requests=400, concurrency=32, max_tokens=128)
+    try:
+        await eventually(lambda: _wanted(fleet, namespace) == 2, within_seconds=90, what="the HPA asks for a second replica")
+        decision = fleet.service(NAME, namespace)["status"]["autoscaling"]
+        assert decision["demand"] == 2
+        assert "in flight / (8 slots + 4 queue) per replica" in decision["lastDecision"]["reason"]
+        await eventually(lambda: len(fleet.ready_engines(NAME, namespace)) == 2, within_seconds=300, what="the second replica answers")
+    finally:
+        load.terminate()
+        load.wait(30)
+    for pod in fleet.ready_engines(NAME, namespace):
+        (answer,) = answers(fleet.chat(f"http://{pod['status']['podIP']}:8000/v1", NAME, max_tokens=4), within_seconds=120)
+        assert answer.complete, answer
+
+
+async def test_a_scale_down_loses_none_of_twenty_streams(fleet: Fleet, namespace: str) -> None:
+    # Twenty in flight need two replicas; the load that brought them may be over by now, so the bounds hold both until the streams run.
+    _apply(fleet, namespace, model={"maxLength": 768}, autoscaling={"minReplicas": 2})
+    await eventually(lambda: len(fleet.ready_engines(NAME, namespace)) == 2, within_seconds=300, what="two replicas answer")
+    streams = fleet.chat(fleet.url(NAME, namespace), NAME, requests=20, concurrency=20, max_tokens=700)
+    await eventually(lambda: min(_running(fleet, namespace)) >= 4, within_seconds=60, what="both replicas stream")
+    _apply(fleet, namespace, model={"maxLength": 768}, autoscaling={"minReplicas": 1, "queueDepth": {"target": 100}})
+
+    await eventually(lambda: len(fleet.engines(NAME, namespace)) == 1, within_seconds=90, what="one replica is told to stop")
+    in_flight = sum(_running(fleet, namespace, stopping=True))
+    found = await asyncio.to_thread(answers, streams, within_seconds=600)
+    assert in_flight > 0, "the stopping replica still streams when it is told to stop"
+    assert [answer for answer in found if not (answer.complete and answer.tokens >= 600)] == []
+    assert len(found) == 20
+
+
+async def test_idle_again_one_replica_is_left_and_the_service_is_ready(fleet: Fleet, namespace: str) -> None:
+    await eventually(lambda: _wanted(fleet, namespace) == 1, within_seconds=90)
+    fleet.wait_ready(NAME, namespace)
+    assert fleet.condition(NAME, namespace, "AutoscalingActive")["status"] == "True"
+    assert fleet.service(NAME, namespace)["status"]["replicas"] == 1
+
+
+async def test_deleted_it_leaves_nothing(fleet: Fleet, namespace: str) -> None:
+    fleet.kubectl.must("-n", namespace, "delete", "llm", NAME, "--timeout=60s")
+
+    def gone() -> bool:
+        found = fleet.kubectl.must("-n", namespace, "get", "deployments,replicasets,pods,services,hpa,pdb,endpointslices", "-o", "name").split()
+        accounts = [account["metadata"]["name"] for account in fleet.kubectl.items("serviceaccounts", namespace)]
+        assert (found, accounts) == ([], ["default"])
+        return True
+
+    await eventually(gone, within_seconds=120)
+
+
+def _running(fleet: Fleet, namespace: str, *, stopping: bool = False) -> list[float]:
+    """Requests that each engine pod runs at this moment, by its own metrics."""
+    pods = fleet.kubectl.items("pods", namespace, "-l", f"llmfleet.dev/service={NAME},llmfleet.dev/role=engine")
+    chosen = [pod for pod in pods if ("deletionTimestamp" in pod["metadata"]) == stopping]
+    found = []
+    for pod in chosen:
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}:8000/proxy/metrics/?name[]=vllm:num_requests_running"
+        text = fleet.kubectl("get", "--raw", path).stdout
+        found.append(sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line and not line.startswith("#")))
+    return found or [0.0]
