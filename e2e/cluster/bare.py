@@ -128,6 +128,10 @@ class BareCluster:
         client.apply(volume, "persistentvolumes")
         client.apply(volume_claim, "persistentvolumeclaims")
 
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """See ClusterProvider."""
+        return ["nsenter", f"--net=/run/netns/{self._nodes[0].namespace}", *command]
+
     def _lock(self) -> AbstractContextManager[None]:
         return exclusive(cache_folder() / "cluster.lock", "another run of e2e.cluster")
 

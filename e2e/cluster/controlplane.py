@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -137,7 +138,7 @@ class ControlPlane:
             # Pods are refused in a namespace whose service account the controller has not made yet.
             self._wait("kube-controller-manager", lambda: client.ok("/api/v1/namespaces/default/serviceaccounts/default"))
 
-    def _wait(self, name: str, check: Any) -> None:
+    def _wait(self, name: str, check: Callable[[], bool]) -> None:
         def possible() -> bool:
             return all(record.process.alive for record in self._supervisor.records.all().values())
 

@@ -10,7 +10,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from e2e.cluster import mounts
 from e2e.cluster.node import BRIDGE, HOST_IP, NETWORK_PREFIX_LENGTH, Node
+
+_NAMESPACES = Path("/run/netns")
 
 
 def ensure(nodes: Sequence[Node]) -> None:
@@ -36,11 +39,14 @@ def remove(nodes: Sequence[Node]) -> None:
             subprocess.run(["ip", "link", "delete", node.host_interface], capture_output=True, check=False)
     if _exists(BRIDGE):
         _ip("link", "delete", BRIDGE)
+    if _NAMESPACES.is_dir() and not any(_NAMESPACES.iterdir()):  # `ip netns add` makes it, and mounts it on itself, for the first namespace
+        mounts.unmount_below(_NAMESPACES)
+        _NAMESPACES.rmdir()
 
 
 def namespace_exists(node: Node) -> bool:
     """Whether the node's namespace is there and is a mount, not the file that a killed `ip netns add` leaves."""
-    return Path(f"/run/netns/{node.namespace}").is_mount() or _is_namespace(node)
+    return (_NAMESPACES / node.namespace).is_mount() or _is_namespace(node)
 
 
 def _is_namespace(node: Node) -> bool:
@@ -49,7 +55,7 @@ def _is_namespace(node: Node) -> bool:
 
 def _ensure_node(node: Node) -> None:
     if not namespace_exists(node):
-        Path(f"/run/netns/{node.namespace}").unlink(missing_ok=True)
+        (_NAMESPACES / node.namespace).unlink(missing_ok=True)
         _ip("netns", "add", node.namespace)
     if not _exists("eth0", node.namespace):
         if _exists(node.host_interface):

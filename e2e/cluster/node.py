@@ -71,6 +71,11 @@ class Node:
         return self.state / "pod-logs"
 
     @property
+    def cni_addresses(self) -> Path:
+        """Which pod has which address."""
+        return self.state / "cni-addresses"
+
+    @property
     def kubelet_port(self) -> int:
         """Where the API server reaches the kubelet."""
         return 10250 + 10 * self.index

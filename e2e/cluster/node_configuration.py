@@ -56,7 +56,7 @@ def cni(node: Node) -> str:
                 "hairpinMode": True,  # a pod that calls its own Service
                 "ipam": {
                     "type": "host-local",
-                    "dataDir": str(node.state / "cni-addresses"),
+                    "dataDir": str(node.cni_addresses),
                     "ranges": [[{"subnet": node.pod_range}]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },

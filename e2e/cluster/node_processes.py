@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
 
 from e2e.cluster import kubeconfig, mounts, node_configuration, processes
@@ -79,8 +80,9 @@ def remove_traces(node: Node) -> None:
     for group in _container_groups(node):
         for folder in (*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group):
             folder.rmdir()
-        with contextlib.suppress(OSError):  # the parent, once it is empty
-            group.parent.rmdir()
+    for hierarchy in _hierarchies():
+        with contextlib.suppress(OSError):  # not there, or another containerd's containers are in it
+            (hierarchy / "k8s.io").rmdir()
     for link in _CONTAINER_LOG_LINKS.glob("*.log") if _CONTAINER_LOG_LINKS.is_dir() else []:
         if link.is_symlink() and str(link.readlink()).startswith(f"{node.pod_logs}/"):
             link.unlink()
@@ -91,6 +93,7 @@ def remove_traces(node: Node) -> None:
     for address in node.containerd_state.rglob("address"):  # a shim's socket lies in a folder shared with other containerds
         Path(address.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
     mounts.unmount_below(node.containerd_state)
+    shutil.rmtree(node.cni_addresses, ignore_errors=True)
 
 
 def _container_ids(node: Node) -> list[str]:
