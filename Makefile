@@ -25,8 +25,8 @@ lint: .venv/ready ## ruff, mypy, import-linter, deptry
 	$(PYTHON) -m ruff format --check
 	$(PYTHON) -m mypy operator/src runtime/src e2e tests
 	.venv/bin/lint-imports
-	.venv/bin/deptry operator
-	.venv/bin/deptry runtime
+	cd operator && ../.venv/bin/deptry src
+	cd runtime && ../.venv/bin/deptry src
 
 test-unit: .venv/ready ## pure functions and fakes at the edge: seconds
 	$(PYTHON) -m pytest tests/unit

@@ -3,8 +3,12 @@
 import asyncio
 import json
 
+import pytest
+
 from e2e.fleet import Fleet, answers, example
 from e2e.waiting import eventually
+
+pytestmark = pytest.mark.timeout(900)
 
 NAME = "queue"
 MANIFEST = "pvc-autoscaling-queue.yaml"

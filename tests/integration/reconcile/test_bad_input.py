@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from e2e.kubectl import Kubectl
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE
-from e2e.kubectl import Kubectl
 from tests.integration.reconcile.conftest import Operator, condition, quiet, service, status_of
 
 REFUSED_AT_ADMISSION: dict[str, tuple[dict[str, Any], str]] = {

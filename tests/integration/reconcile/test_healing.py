@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from e2e.kubectl import Kubectl
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind
 from llmfleet.kube.objects import Object, uid_of
-from e2e.kubectl import Kubectl
 from tests.integration.reconcile.conftest import Operator, condition, quiet, service, status_of
 
 CHILDREN: dict[Kind, tuple[str, dict[str, Any]]] = {

@@ -2,10 +2,10 @@
 
 import signal
 
+from e2e.kubectl import Kubectl
 from e2e.waiting import eventually, throughout
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, LLMSERVICE
-from e2e.kubectl import Kubectl
 from tests.integration.reconcile.conftest import Operator, quiet, service, status_of
 
 
