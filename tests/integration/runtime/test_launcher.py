@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.unit.runtime.launched import eventually, launched
+from tests.integration.runtime.launched import eventually, launched
 
 LONG = ("--drain-timeout-seconds=60",)
 
