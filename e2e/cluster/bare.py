@@ -153,29 +153,29 @@ class BareCluster:
     def _start_control_plane(self, settings: ControlPlaneSettings) -> None:
         components.write_files(settings)
         self._ensure(components.etcd(settings), components.api_server(settings))
-        self._wait("kube-apiserver", lambda: self._client().ok("/readyz"))
+        self._wait("kube-apiserver", lambda: self._client().ok("/readyz"), needs=["etcd", "kube-apiserver"])
         self._ensure(components.controller_manager(settings), components.scheduler(settings))
 
     def _start_node(self, node: Node, settings: ControlPlaneSettings) -> None:
         node_processes.write_files(node, settings)
         program = node_processes.containerd(node)
         started = self._ensure(program)
-        self._wait(program.name, Containerd(node).answers)
+        self._wait(program.name, Containerd(node).answers, needs=[program.name])
         no_pods = not any(node_processes.is_shim(process) for process in processes.of_cluster(self._state))
         if started and no_pods and Containerd(node).forget_containers():
             # Its Kubernetes half read those records at start: without them it must read again.
             self._supervisor.stop([program.name])
             self._ensure(program)
-            self._wait(program.name, Containerd(node).answers)
+            self._wait(program.name, Containerd(node).answers, needs=[program.name])
         images.ensure(_ALWAYS_LOADED, Containerd(node))
         self._ensure(node_processes.kubelet(node, settings), node_processes.kube_proxy(node, settings))
-        self._wait(f"kubelet-{node.name}", lambda: self._node_is_ready(node))
+        self._wait(node.name, lambda: self._node_is_ready(node), needs=[f"kubelet-{node.name}", program.name])
 
     def _start_dns(self) -> None:
         client = self._client()
         if not addons.dns_ready(client):
             addons.apply_dns(client)
-            self._wait("coredns", lambda: addons.dns_ready(client))
+            self._wait("DNS", lambda: addons.dns_ready(client), needs=[f"kubelet-{self._nodes[0].name}", "kube-controller-manager", "kube-scheduler"])
 
     def _node_is_ready(self, node: Node) -> bool:
         status, answer = self._client().request("GET", f"/api/v1/nodes/{node.name}")
@@ -186,25 +186,24 @@ class BareCluster:
         started = [self._supervisor.ensure(program) for program in programs]
         return any(started)
 
-    def _wait(self, name: str, check: Callable[[], bool]) -> None:
+    def _wait(self, what: str, check: Callable[[], bool], *, needs: Sequence[str]) -> None:
         """Wait until `check` holds, also for what an earlier, interrupted run started.
 
         Raises:
-            NotReadyError: with the ends of the logs of the programs that have died, or else of the one called `name`.
+            NotReadyError: with the ends of the logs of the programs in `needs`; at once when one of them has died.
 
         """
 
         def possible() -> bool:
-            return all(record.process.alive for record in self._supervisor.records.all().values())
+            return all((record := self._supervisor.records.read(name)) is not None and record.process.alive for name in needs)
 
         if check():
             return
         try:
-            with step(f"{name} becomes ready"):
-                wait_until(check, name, timeout_seconds=_READY_SECONDS, still_possible=possible)
+            with step(f"{what} becomes ready"):
+                wait_until(check, what, timeout_seconds=_READY_SECONDS, still_possible=possible)
         except NotReadyError as error:
-            dead = [program for program, record in self._supervisor.records.all().items() if not record.process.alive]
-            words = "\n".join(f"--- {self._supervisor.log(program)}\n{self._supervisor.last_words(program)}" for program in dead or [name])
+            words = "\n".join(f"--- {self._supervisor.log(name)}\n{self._supervisor.last_words(name)}" for name in needs)
             raise NotReadyError(f"{error}\n{words}") from None
 
     def _end_unrecorded(self) -> None:

@@ -50,12 +50,12 @@ class EngineStatus(Wire):
 
 
 class Decision(Wire):
-    """The last change of the number of replicas."""
+    """The last change of the demand."""
 
     reason: Annotated[str, Field(max_length=1024)]
-    """Why."""
+    """How the number came about, in words."""
     time: Time
-    """When."""
+    """When it changed."""
 
 
 class AutoscalingStatus(Wire):
@@ -63,12 +63,10 @@ class AutoscalingStatus(Wire):
 
     demand: Count | None = None
     """Replicas that the work in sight asks for; absent while there is no data."""
-    reason: Annotated[str, Field(max_length=1024)] = ""
-    """How the demand came about, in words."""
     desired_replicas: Count | None = None
     """Replicas that the HorizontalPodAutoscaler wants."""
     last_decision: Decision | None = None
-    """The last change."""
+    """The last change of the demand."""
 
 
 class LLMServiceStatus(Wire):
