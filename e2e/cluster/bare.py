@@ -105,8 +105,12 @@ class BareCluster:
 
     def load_image(self, name: str) -> None:
         """See ClusterProvider."""
-        for node in self._present_nodes():
-            images.ensure([name], Containerd(node))
+        with self._lock():
+            nodes = self._present_nodes()
+            if not nodes:
+                raise RuntimeError("there is no node to load images on; run `python -m e2e.cluster up` first")
+            for node in nodes:
+                images.ensure([name], Containerd(node))
 
     def add_accelerators(self, resource: str = ACCELERATOR, count: int = 4) -> None:
         """See ClusterProvider."""

@@ -22,10 +22,14 @@ IMAGE_SITE_PACKAGES = f"usr/local/lib/python{PYTHON_VERSION}/dist-packages"
 
 
 def content_key(*parts: object, files: Iterable[Path] = ()) -> str:
-    """Return sixteen hex digits of the parts' representations and the files' names and contents."""
+    """Return sixteen hex digits of the parts' representations and the files' names and contents.
+
+    Names are relative to the repository, so that two checkouts of the same content share what was made from it.
+    """
     digest = hashlib.sha256(repr(parts).encode())
     for path in sorted(files):
-        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+        name = path.relative_to(REPOSITORY) if path.is_relative_to(REPOSITORY) else path
+        digest.update(str(name).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
