@@ -1,0 +1,61 @@
+from typing import Any
+
+import pytest
+
+from llmfleet.names import Reason
+from llmfleet.reconcile.apply import Problem
+from llmfleet.reconcile.conditions import Observation, facts
+from llmfleet.reconcile.failures import Failure
+from llmfleet.resources.workload import Progress
+
+
+def progress(wanted: int = 1, existing: int = 1, updated: int = 1, ready: int = 1, *, observed: bool = True, refused: str | None = None) -> Progress:
+    return Progress(observed, wanted, existing, updated, ready, refused)
+
+
+def seen(**changes: Any) -> Observation:
+    return Observation(**{"refusal": None, "problems": (), "progress": progress(), "failure": None, "autoscaler": None} | changes)
+
+
+# Ready's reason; then Ready, Reconciling, Stalled, Accepted, Available (T or F).
+TABLE = [
+    ("serving", seen(), Reason.SERVING, "TFFTT"),
+    ("stopped", seen(progress=progress(0, 0, 0, 0)), Reason.STOPPED, "TFFTF"),
+    ("not made yet", seen(progress=None), Reason.ROLLING_OUT, "FTFTF"),
+    ("not seen by its controller", seen(progress=progress(observed=False)), Reason.ROLLING_OUT, "FTFTT"),
+    ("old replicas", seen(progress=progress(2, 2, 1, 2)), Reason.ROLLING_OUT, "FTFTT"),
+    ("scaling down", seen(progress=progress(1, 2, 2, 2)), Reason.ROLLING_OUT, "FTFTT"),
+    ("loading", seen(progress=progress(ready=0)), Reason.LOADING, "FTFTF"),
+    ("refused by the checks", seen(refusal="no"), Reason.INVALID, "FFTFT"),
+    ("refused by the server", seen(problems=[Problem(Reason.INVALID, "no")]), Reason.INVALID, "FFTFT"),
+    ("a sibling refused", seen(problems=[Problem(Reason.CHILD_REFUSED, "quota")]), Reason.CHILD_REFUSED, "FFTTT"),
+    ("a foreign object", seen(problems=[Problem(Reason.FOREIGN_OBJECT, "x")]), Reason.FOREIGN_OBJECT, "FFTTT"),
+    ("no pods allowed", seen(progress=progress(1, 0, 0, 0, refused="quota")), Reason.POD_REFUSED, "FFTTF"),
+    ("no node", seen(progress=progress(ready=0), failure=Failure(3, Reason.UNSCHEDULABLE, "x")), Reason.UNSCHEDULABLE, "FTFTF"),
+    ("image", seen(progress=progress(ready=0), failure=Failure(1, Reason.IMAGE_PULL_FAILED, "x")), Reason.IMAGE_PULL_FAILED, "FFTTF"),
+    ("config", seen(progress=progress(ready=0), failure=Failure(1, Reason.CONFIG_ERROR, "x")), Reason.CONFIG_ERROR, "FFTTF"),
+    ("new template crashes", seen(progress=progress(2, 2, 1, 1), failure=Failure(0, Reason.CRASH_LOOP, "x")), Reason.CRASH_LOOP, "FFTTT"),
+]
+
+
+@pytest.mark.parametrize(("case", "observation", "reason", "expected"), TABLE, ids=[row[0] for row in TABLE])
+def test_conditions(case: str, observation: Observation, reason: Reason, expected: str) -> None:
+    found = list(facts(observation))
+    assert [fact.type for fact in found] == ["Ready", "Reconciling", "Stalled", "Accepted", "Available"]
+    assert found[0].reason is reason
+    assert "".join("T" if fact.status else "F" for fact in found) == expected
+
+
+@pytest.mark.parametrize(
+    ("active", "status", "reason"),
+    [
+        (None, False, Reason.NO_METRIC),
+        ({"status": "True"}, True, Reason.SCALING),
+        ({"status": "False", "reason": "FailedGetObjectMetric"}, False, Reason.NO_METRIC),
+        ({"status": "False", "reason": "ScalingDisabled"}, False, Reason.SCALING_DISABLED),
+    ],
+)
+def test_autoscaling_says_what_the_hpa_says(active: dict[str, str] | None, status: bool, reason: Reason) -> None:
+    conditions = [] if active is None else [{"type": "ScalingActive", **active}]
+    last = list(facts(seen(autoscaler={"status": {"conditions": conditions}})))[-1]
+    assert (last.type, last.status, last.reason) == ("AutoscalingActive", status, reason)
