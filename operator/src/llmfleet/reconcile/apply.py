@@ -134,7 +134,7 @@ class Applier:
 def _of_predecessor(live: Object, owner: Owner) -> bool:
     """Tell whether a child was left by a deleted LLMService of the same name."""
     references = live["metadata"].get("ownerReferences", ())
-    return any(reference["kind"] == names.LLMSERVICE and reference["name"] == owner.name for reference in references)
+    return any(item["kind"] == names.LLMSERVICE and item["name"] == owner.name and item["uid"] != owner.uid for item in references)
 
 
 def _judge(error: ApiError, kind: Kind, manifest: Manifest, outcome: Outcome) -> Problem | None:

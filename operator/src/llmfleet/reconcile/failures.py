@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from llmfleet import names
 from llmfleet.names import Reason
 from llmfleet.resources.blueprint import Manifest
 
@@ -76,9 +75,3 @@ def _last_words(ended: Manifest) -> str:
         return f"{words['reason']}: {words['message']}"
     except (ValueError, KeyError, TypeError):
         return text or f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"
-
-
-def is_engine(pod: Manifest) -> bool:
-    """Tell whether a pod answers requests, by its role."""
-    role: str | None = pod["metadata"].get("labels", {}).get(names.LABEL_ROLE)
-    return role == names.ROLE_ENGINE

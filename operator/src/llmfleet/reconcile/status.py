@@ -8,6 +8,9 @@ from llmfleet.resources import engine_pod, service
 from llmfleet.resources.blueprint import Manifest, Owner
 from llmfleet.resources.workload import Workload
 
+MAX_MESSAGE_CHARACTERS = 32768
+"""Of a condition (metav1.Condition). The API server's refusals quote what they refuse, and may be longer."""
+
 
 def status(
     raw: Manifest, decision: Accepted | Refused, seen: Observation, *, owner: Owner, workload: Workload, demand: Demand | NoData | None, now: str
@@ -47,7 +50,7 @@ def _conditions(seen: Observation, before: Manifest, generation: int, now: str) 
                 type=fact.type,
                 status=value,
                 reason=fact.reason,
-                message=fact.message,
+                message=fact.message[:MAX_MESSAGE_CHARACTERS],
                 last_transition_time=last["lastTransitionTime"] if last.get("status") == value else now,
                 observed_generation=generation,
             )

@@ -1,0 +1,180 @@
+"""One service against an API server at the edge: which writes, in which order, and when to look again."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from llmfleet.api.accelerator import built_in_profiles
+from llmfleet.kube.client import Client
+from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, SERVICE
+from llmfleet.kube.store import Store
+from llmfleet.reconcile.apply import Applier
+from llmfleet.reconcile.desired import Installation
+from llmfleet.reconcile.inputs import Gatherer
+from llmfleet.reconcile.reconciler import FOREIGN_SECONDS, Again, Reconciler
+from llmfleet.resources.blueprint import Platform
+from llmfleet.server.watching import WATCHED
+from tests.unit.reconcile.api_server import ApiServer
+
+KEY = ("ns", "x")
+WORKLOAD = "/apis/apps/v1/namespaces/ns/deployments/x-engine"
+CLIENT_SERVICE = "/api/v1/namespaces/ns/services/x"
+CHILDREN = ["PATCH deployments/x-engine", "PATCH serviceaccounts/x-engine", "PATCH services/x", "PATCH poddisruptionbudgets/x-engine"]
+
+
+class House:
+    """The loop with its store, and the server that it writes to."""
+
+    def __init__(self, client: Client, api: ApiServer) -> None:
+        self.api, self.store = api, Store(WATCHED)
+        self.reconciler = self.fresh(client)
+
+    def fresh(self, client: Client) -> Reconciler:
+        gatherer = Gatherer(client, self.store, lambda _: None)
+        installation = Installation(Platform("runtime:1", 3), built_in_profiles(), "cpu")
+        return Reconciler(client=client, store=self.store, gatherer=gatherer, applier=Applier(client, self.store), installation=installation)
+
+    def wants(self, **spec: Any) -> None:
+        metadata = {"name": "x", "namespace": "ns", "uid": "owner", "generation": 1, "resourceVersion": "1"}
+        wanted = {"model": {"source": "pvc://models/tiny"}, **spec}
+        service = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": wanted}
+        self.api.objects[LLMSERVICE.path("ns", "x")] = service
+        self.store.upsert(LLMSERVICE, service)
+
+    async def look(self) -> Again | None:
+        self.api.writes.clear()
+        self.api.bodies.clear()
+        return await self.reconciler.reconcile(KEY)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    api = ApiServer()
+    async with TestServer(api.application()) as server, aiohttp.ClientSession() as session:
+        built = House(Client(lambda: (session, str(server.make_url("/")))), api)
+        built.wants()
+        yield built
+
+
+async def test_the_workload_comes_first_and_status_waits_for_the_burst(house: House) -> None:
+    again = await house.look()
+    assert house.api.writes == CHILDREN
+    assert again is not None
+    assert not again.failed
+    assert 0 < again.after_seconds <= 1
+
+
+async def test_nothing_is_written_when_nothing_changed(house: House) -> None:
+    await house.look()
+    await house.look()
+    assert house.api.writes == []
+
+
+@pytest.mark.parametrize(("status", "message"), [(500, "failed to create typed patch object (x): bad"), (422, "spec is wrong")])
+async def test_a_refused_workload_stops_everything_else_and_is_said(house: House, status: int, message: str) -> None:
+    house.api.refuse("deployments/x-engine", status, message)
+    assert await house.look() is None
+    assert house.api.writes == ["PATCH deployments/x-engine", "PATCH llmservices/x/status"]
+    conditions = {item["type"]: item for item in house.api.bodies[-1]["status"]["conditions"]}
+    assert message in conditions["Accepted"]["message"]
+    assert conditions["Stalled"]["status"] == "True"
+
+
+async def test_a_refused_sibling_does_not_stop_the_others(house: House) -> None:
+    house.api.refuse("serviceaccounts/x-engine", 422, "no")
+    await house.look()
+    assert house.api.writes == CHILDREN
+
+
+async def test_a_wish_to_come_later_is_respected(house: House) -> None:
+    house.api.refuse("deployments/x-engine", 429, "slow down", {"Retry-After": "7"})
+    assert await house.look() == Again(7.0, failed=True)
+    assert house.api.writes == ["PATCH deployments/x-engine"]
+
+
+async def test_a_terminating_namespace_ends_the_work(house: House) -> None:
+    house.api.refuse("deployments/x-engine", 403, "forbidden because it is being terminated")
+    assert await house.look() is None
+    assert house.api.writes == ["PATCH deployments/x-engine"]
+
+
+def foreign(**metadata: Any) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x", "namespace": "ns", "uid": "f", "resourceVersion": "5", **metadata}}
+
+
+async def test_a_foreign_service_is_left_alone(house: House) -> None:
+    house.api.objects[CLIENT_SERVICE] = foreign()
+    await house.look()
+    assert "PATCH services/x" not in house.api.writes
+    assert house.api.objects[CLIENT_SERVICE] == foreign()
+
+
+async def test_a_foreign_workload_is_named_looked_for_again_and_replaced_when_it_goes(house: House) -> None:
+    house.api.objects[WORKLOAD] = {**foreign(name="x-engine"), "apiVersion": "apps/v1", "kind": "Deployment"}
+    assert await house.look() == Again(FOREIGN_SECONDS, failed=False)
+    assert house.api.writes == ["PATCH llmservices/x/status"]
+    assert "Deployment x-engine exists" in house.api.bodies[0]["status"]["conditions"][0]["message"]
+    del house.api.objects[WORKLOAD]
+    await house.look()
+    assert house.api.writes == CHILDREN
+
+
+def owned_by(uid: str, **more: Any) -> list[dict[str, Any]]:
+    return [{"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "name": "x", "uid": uid, "controller": True, **more}]
+
+
+async def test_a_predecessors_child_is_waited_for(house: House) -> None:
+    house.api.objects[CLIENT_SERVICE] = foreign(ownerReferences=owned_by("before"))
+    again = await house.look()
+    assert "PATCH services/x" not in house.api.writes
+    assert again is not None
+    assert not again.failed
+
+
+async def test_a_child_that_names_us_but_is_not_controlled_by_us_is_no_predecessors(house: House) -> None:
+    house.api.objects[WORKLOAD] = {
+        **foreign(name="x-engine", ownerReferences=owned_by("owner", controller=False)),
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+    }
+    assert await house.look() == Again(FOREIGN_SECONDS, failed=False)
+
+
+async def test_what_is_no_longer_wanted_is_pruned_by_its_uid(house: House) -> None:
+    house.wants(autoscaling={"maxReplicas": 3})
+    await house.look()
+    hpa = house.store.get(HORIZONTAL_POD_AUTOSCALER, "ns", "x-engine")
+    assert hpa is not None
+    house.wants()
+    await house.look()
+    assert house.api.writes == ["DELETE horizontalpodautoscalers/x-engine"]
+    assert house.api.bodies[0]["preconditions"] == {"uid": hpa["metadata"]["uid"]}
+
+
+async def test_replicas_are_written_through_scale_alone(house: House) -> None:
+    house.wants(replicas=3)
+    await house.look()
+    assert house.api.writes == [*CHILDREN, "PATCH deployments/x-engine/scale"]
+    assert "replicas" not in house.api.bodies[0]["spec"]
+    assert house.store.get(DEPLOYMENT, "ns", "x-engine") is not None
+    assert house.store.get(SERVICE, "ns", "x") is not None
+
+
+async def test_a_spec_that_the_checks_refuse_changes_no_child(house: House) -> None:
+    house.wants(engine={"extraArgs": ["--port=1"]})
+    assert await house.look() is None
+    assert house.api.writes == ["PATCH llmservices/x/status"]
+
+
+async def test_a_service_that_is_gone_is_nobodys_work(house: House) -> None:
+    assert await house.reconciler.reconcile(("ns", "other")) is None
+    assert house.api.writes == []
+
+
+async def test_a_refusal_longer_than_a_condition_may_be_is_still_said(house: House) -> None:
+    house.api.refuse("deployments/x-engine", 422, "x" * 40_000)
+    assert await house.look() is None
+    assert house.api.writes[-1] == "PATCH llmservices/x/status"

@@ -1,0 +1,103 @@
+"""The process's small parts: settings, whose event it is, health, log lines, and what the scaler reads from the store."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
+
+from llmfleet.kube.kinds import LLMSERVICE, POD, SERVICE
+from llmfleet.kube.store import Store
+from llmfleet.metrics_api.application import Missing
+from llmfleet.scrape.fleet import Fleet
+from llmfleet.server import health
+from llmfleet.server.scaling import Scaling
+from llmfleet.server.settings import Settings
+from llmfleet.server.telemetry import JsonFormatter, Telemetry
+from llmfleet.server.watching import WATCHED, owner_of, watch_settings
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("NAMESPACE", "IDENTITY", "RUNTIME_IMAGE"):
+        monkeypatch.setenv(f"LLMFLEET_{name}", "x")
+    return monkeypatch
+
+
+def test_settings_come_from_the_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("LLMFLEET_WORKERS", "3")
+    assert Settings().workers == 3
+
+
+@pytest.mark.parametrize(("name", "value"), [("workers", "0"), ("log_level", "loud"), ("scrape_interval_seconds", "60"), ("health_port", "x")])
+def test_a_bad_setting_is_named(environment: pytest.MonkeyPatch, name: str, value: str) -> None:
+    environment.setenv(f"LLMFLEET_{name.upper()}", value)
+    with pytest.raises(ValidationError, match=name):
+        Settings()
+
+
+def test_an_object_belongs_to_its_label_or_its_owner() -> None:
+    assert owner_of(LLMSERVICE, {"metadata": {"name": "x", "namespace": "ns"}}) == ("ns", "x")
+    assert owner_of(SERVICE, {"metadata": {"name": "y", "namespace": "ns", "labels": {"llmfleet.dev/service": "x"}}}) == ("ns", "x")
+    assert owner_of(SERVICE, {"metadata": {"name": "y", "namespace": "ns", "ownerReferences": [{"kind": "LLMService", "name": "x"}]}}) == ("ns", "x")
+    assert owner_of(SERVICE, {"metadata": {"name": "y", "namespace": "ns"}}) is None
+
+
+def test_watches_write_nothing() -> None:
+    settings = watch_settings()
+    assert settings.peering.standalone
+    assert not settings.posting.enabled
+
+
+async def test_health_says_what_is_wrong() -> None:
+    app = health.application(healthy=lambda: "no list", ready=lambda: None, registry=CollectorRegistry())
+    async with TestClient(TestServer(app)) as client:
+        sick, ready = await client.get("/healthz"), await client.get("/readyz")
+        assert (sick.status, await sick.text(), ready.status) == (503, "no list", 200)
+
+
+def test_log_lines_within_a_reconcile_carry_the_service() -> None:
+    record = logging.LogRecord("a", logging.INFO, "", 0, "said %d", (1,), None)
+    with Telemetry().reconcile(("ns", "x")):
+        within = json.loads(JsonFormatter().format(record))
+    assert (within["namespace"], within["name"], within["message"]) == ("ns", "x", "said 1")
+    assert "namespace" not in json.loads(JsonFormatter().format(record))
+
+
+def scaling(*pods: dict[str, Any], **spec: Any) -> Scaling:
+    store = Store(WATCHED)
+    store.upsert(LLMSERVICE, {"metadata": {"name": "x", "namespace": "ns", "uid": "u"}, "spec": spec})
+    for pod in pods:
+        store.upsert(POD, pod)
+    return Scaling(store, Fleet())
+
+
+def pod(name: str, ip: str | None, **metadata: Any) -> dict[str, Any]:
+    labels = {"llmfleet.dev/service": "x", "llmfleet.dev/role": "engine"}
+    return {
+        "metadata": {"name": name, "namespace": "ns", "uid": name, "labels": labels, "creationTimestamp": "2026-01-01T00:00:00Z", **metadata},
+        "status": {"podIP": ip} if ip else {},
+    }
+
+
+def test_pods_with_an_address_that_stay_are_read() -> None:
+    found = scaling(pod("a", "10.0.0.1"), pod("b", None), pod("c", "10.0.0.3", deletionTimestamp="2026-01-01T00:00:00Z")).targets()
+    assert [target.address for target in found["ns", "x"]] == ["10.0.0.1"]
+
+
+def test_no_data_is_missing_and_never_zero() -> None:
+    assert isinstance(scaling(autoscaling={"maxReplicas": 2}).read("ns", "x", "demand"), Missing)
+    assert isinstance(scaling().read("ns", "x", "queue_depth"), Missing)
+
+
+def test_what_does_not_exist_is_said_so() -> None:
+    for missing in (scaling().read("ns", "x", "demand"), scaling().read("ns", "other", "demand")):
+        assert isinstance(missing, Missing)
+        assert not missing.exists
+
+
+def test_an_unreadable_autoscaling_has_no_demand() -> None:
+    assert scaling(autoscaling={"maxReplicas": 0}).demand(("ns", "x")) is None
