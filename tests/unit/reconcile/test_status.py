@@ -1,0 +1,47 @@
+"""Status moves only when something did, and which ConfigMaps a specification reads."""
+
+from typing import Any
+
+from llmfleet.api.accelerator import built_in_profiles
+from llmfleet.reconcile.conditions import Observation
+from llmfleet.reconcile.desired import Installation, desired
+from llmfleet.reconcile.inputs import config_maps
+from llmfleet.reconcile.status import status
+from llmfleet.resources.blueprint import Owner, Platform
+from llmfleet.resources.deployment import DeploymentWorkload
+from llmfleet.resources.workload import Progress
+
+INSTALLATION = Installation(Platform("runtime:1", 3), built_in_profiles(), "cpu")
+
+
+def shown(before: dict[str, Any], now: str, *, ready: int = 1, refusal: str | None = None, source: str = "pvc://models/tiny") -> dict[str, Any]:
+    metadata = {"name": "x", "namespace": "ns", "uid": "u", "generation": 2}
+    raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": {"model": {"source": source}}, "status": before}
+    seen = Observation(refusal, (), Progress(True, 1, 1, 1, ready, None), None, None)
+    decision = desired(raw, INSTALLATION, {})
+    return status(raw, decision, seen, owner=Owner("ns", "x", "u"), workload=DeploymentWorkload(), demand=None, now=now)
+
+
+def test_a_second_look_changes_nothing() -> None:
+    first = shown({}, "2026-01-01T00:00:00Z")
+    assert shown(first, "2026-02-02T00:00:00Z") == first
+    assert first["selector"] == "llmfleet.dev/role=engine,llmfleet.dev/service=x"
+
+
+def test_times_move_on_flips_only() -> None:
+    first = shown({}, "2026-01-01T00:00:00Z")
+    later = {item["type"]: item["lastTransitionTime"][:7] for item in shown(first, "2026-02-02T00:00:00Z", ready=0)["conditions"]}
+    assert later == {"Ready": "2026-02", "Reconciling": "2026-02", "Stalled": "2026-01", "Accepted": "2026-01", "Available": "2026-02"}
+
+
+def test_a_refused_specification_keeps_what_runs() -> None:
+    first = shown({}, "2026-01-01T00:00:00Z")
+    refused = shown(first, "2026-02-02T00:00:00Z", refusal="no", source="ftp://x")
+    assert (refused["engine"], refused["endpoint"]) == (first["engine"], first["endpoint"])
+
+
+def test_config_maps_are_found_in_env_and_volumes_and_bad_input_is_passed_over() -> None:
+    env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "k"}}}, "bad"]
+    volumes = [{"configMap": {"name": "b"}}, {"projected": {"sources": [{"configMap": {"name": "c"}}]}}, {"configMap": 1}]
+    assert list(config_maps({"engine": {"env": env}, "template": {"spec": {"volumes": volumes}}})) == ["a", "b", "c"]
+    assert list(config_maps({"engine": [], "template": {"spec": None}})) == []
