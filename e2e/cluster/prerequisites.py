@@ -36,7 +36,9 @@ def check(*, root: bool) -> None:
     if version is None or version < GO_VERSION:
         wanted = ".".join(map(str, GO_VERSION))
         seen = "none found" if version is None else f"found {version[0]}.{version[1]}"
-        absent.append((f"Go >= {wanted} ({seen})", "install Go from go.dev/dl and put its bin folder on PATH"))
+        absent.append(
+            (f"Go >= {wanted} ({seen})", "unpack the Go project's archive and put its bin folder on PATH (the golang package of Debian 12 is too old)")
+        )
     if absent:
         raise MissingPrerequisiteError(", ".join(what for what, _ in absent), "; ".join(remedy for _, remedy in absent))
 

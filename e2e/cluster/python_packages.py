@@ -17,6 +17,8 @@ from e2e.cluster.prerequisites import MissingPrerequisiteError
 from e2e.cluster.progress import step
 
 PYTHON_VERSION = "3.11"  # of Debian 12, hence of the images
+# Debian 12's C library. With an older one named, llguidance has no wheel, and a Rust compiler would be needed.
+_C_LIBRARY = "manylinux_2_36"
 # Where Debian's own interpreter looks without being told: PYTHONPATH stays free for the runtime's archive.
 IMAGE_SITE_PACKAGES = f"usr/local/lib/python{PYTHON_VERSION}/dist-packages"
 
@@ -60,7 +62,7 @@ def install(folder: Path, arguments: Sequence[str], *, cache: Path | None = None
     subprocess.run(
         [
             uv(), "pip", "install", "--quiet", "--target", str(folder), "--python-version", PYTHON_VERSION,
-            "--python-platform", f"{os.uname().machine}-manylinux_2_28", "--link-mode", "copy" if cache is None else "hardlink", *arguments,
+            "--python-platform", f"{os.uname().machine}-{_C_LIBRARY}", "--link-mode", "copy" if cache is None else "hardlink", *arguments,
         ],
         check=True,
         env=environment,

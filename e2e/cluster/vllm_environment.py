@@ -47,7 +47,8 @@ _UNNEEDED: tuple[str, ...] = (
 
 def key() -> str:
     """Return sixteen hex digits that change with anything that changes the folder."""
-    return hashlib.sha256(repr((_REQUIREMENTS.read_text(), _SHIM_METADATA, _SCRIPT, _UNNEEDED)).encode()).hexdigest()[:16]
+    pinned = [line for line in _REQUIREMENTS.read_text().splitlines() if not line.startswith("#")]
+    return hashlib.sha256(repr((pinned, _SHIM_METADATA, _SCRIPT, _UNNEEDED)).encode()).hexdigest()[:16]
 
 
 def site_packages() -> Path:
@@ -88,7 +89,7 @@ def _install(folder: Path) -> None:
     temporary = Path(tempfile.mkdtemp(prefix=".site-packages-", dir=folder.parent))
     with step(f"install vLLM {VLLM_VERSION} for the CPU from {_REQUIREMENTS.name}"):
         packages_cache = temporary.parent / ".site-packages-uv"  # hard links are made from it, so it must lie on the same disk
-        install(temporary, ["--no-deps", "--requirement", str(_REQUIREMENTS)], cache=packages_cache)
+        install(temporary, ["--no-deps", "--only-binary", ":all:", "--requirement", str(_REQUIREMENTS)], cache=packages_cache)
         shutil.rmtree(packages_cache)
         metadata = temporary / f"vllm-{VLLM_VERSION}+cpu.dist-info"
         metadata.mkdir()
