@@ -68,13 +68,11 @@ class BareCluster:
         """See ClusterProvider."""
         prerequisites.check_root()
         with self._lock():
-            with step("end the processes and remove the pods' traces"):
-                self._end_everything()
-            with step("remove namespaces, mounts and state"):
-                network.remove(self._all_nodes())
-                for name in sysctls.restore(self._state / "sysctls.json"):
-                    say(f"  put back {name.replace('/', '.')}")
-                mounts.remove_tree(self._state)
+            # The state folder is made first and removed last: without it nothing of ours is there, and what has our names is another cache's cluster.
+            if self._state.is_dir():
+                self._remove()
+            else:
+                say("there is no cluster")
             if purge:
                 with step(f"delete {cache_folder()}"):
                     for child in cache_folder().iterdir():
@@ -83,6 +81,15 @@ class BareCluster:
         say(f"Debian packages stay installed: {', '.join(packages.NEEDED)}")
         if not purge:
             say(f"Programs and images stay in {cache_folder()}, so the next `up` is quick; `down --purge` deletes them too")
+
+    def _remove(self) -> None:
+        with step("end the processes and remove the pods' traces"):
+            self._end_everything()
+        with step("remove namespaces, mounts and state"):
+            network.remove(self._all_nodes())
+            for name in sysctls.restore(self._state / "sysctls.json"):
+                say(f"  put back {name.replace('/', '.')}")
+            mounts.remove_tree(self._state)
 
     def status(self) -> Sequence[Component]:
         """See ClusterProvider."""
