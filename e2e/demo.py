@@ -14,8 +14,8 @@ from e2e.fleet import IMAGES, Fleet, answers, example
 NAMESPACE = "demo"
 NAME = "tiny"
 MANIFEST = "pvc-autoscaling-queue.yaml"
-LOAD = {"requests": 600, "concurrency": 32, "max_tokens": 128}
-"""Clients of the scale-up: bounded in number, and ended as soon as the second replica answers."""
+LOAD = {"requests": 10_000, "concurrency": 32, "max_tokens": 256}
+"""Clients of the scale-up: ended as soon as the second replica answers, or its wait is over; the count is a bound for when nobody ends them."""
 
 HOW_TO_GO_ON = """
 Go on with it:
@@ -96,7 +96,7 @@ def _scale_up(fleet: Fleet) -> None:
         with step("the HPA goes from 1 to 2"):
             _follow(lambda: _hpa(fleet, 2), "HPA", seconds=120)
         with step("the second replica answers"):
-            _follow(lambda: _two_ready(fleet), "replicas", seconds=420)
+            _follow(lambda: _two_ready(fleet), "replicas", seconds=300)
     finally:
         load.terminate()
         load.wait()

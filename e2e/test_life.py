@@ -65,7 +65,7 @@ async def test_a_changed_field_rolls_out_exactly_once_and_does_what_it_says(flee
 
 async def test_a_queue_brings_a_second_replica_and_it_answers_too(fleet: Fleet, namespace: str) -> None:
     url = fleet.url(NAME, namespace)
-    load = fleet.chat(url, NAME, requests=400, concurrency=32, max_tokens=128)
+    load = fleet.chat(url, NAME, requests=10_000, concurrency=32, max_tokens=256)
     try:
         await eventually(lambda: _wanted(fleet, namespace) == 2, within_seconds=90, what="the HPA asks for a second replica")
         decision = fleet.service(NAME, namespace)["status"]["autoscaling"]
