@@ -128,6 +128,8 @@ class Reason(StrEnum):
     """An object of a child's name exists that is not ours; it is left alone."""
     CHILD_REFUSED = "ChildRefused"
     """The API server refuses a child that is not the workload (quota, admission, ill-typed)."""
+    API_ERROR = "ApiError"
+    """The API server fails to take a child, again and again; the message is its own."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
     """An image of the pod cannot be pulled."""
     UNSCHEDULABLE = "Unschedulable"

@@ -30,11 +30,14 @@ TABLE = [
     ("refused by the server", seen(problems=[Problem(Reason.INVALID, "no")]), Reason.INVALID, "FFTFT"),
     ("a sibling refused", seen(problems=[Problem(Reason.CHILD_REFUSED, "quota")]), Reason.CHILD_REFUSED, "FFTTT"),
     ("a foreign object", seen(problems=[Problem(Reason.FOREIGN_OBJECT, "x")]), Reason.FOREIGN_OBJECT, "FFTTT"),
+    ("the server fails to take a child", seen(problems=[Problem(Reason.API_ERROR, "x")]), Reason.API_ERROR, "FTFTT"),
+    ("one crash may be chance", seen(progress=progress(ready=0), failure=Failure(0, Reason.CRASH_LOOP, "x", final=False)), Reason.CRASH_LOOP, "FTFTF"),
+    ("an evicted pod is replaced", seen(progress=progress(ready=0), failure=Failure(4, Reason.POD_REFUSED, "x", final=False)), Reason.POD_REFUSED, "FTFTF"),
     ("no pods allowed", seen(progress=progress(1, 0, 0, 0, refused="quota")), Reason.POD_REFUSED, "FFTTF"),
-    ("no node", seen(progress=progress(ready=0), failure=Failure(3, Reason.UNSCHEDULABLE, "x")), Reason.UNSCHEDULABLE, "FTFTF"),
-    ("image", seen(progress=progress(ready=0), failure=Failure(1, Reason.IMAGE_PULL_FAILED, "x")), Reason.IMAGE_PULL_FAILED, "FFTTF"),
-    ("config", seen(progress=progress(ready=0), failure=Failure(1, Reason.CONFIG_ERROR, "x")), Reason.CONFIG_ERROR, "FFTTF"),
-    ("new template crashes", seen(progress=progress(2, 2, 1, 1), failure=Failure(0, Reason.CRASH_LOOP, "x")), Reason.CRASH_LOOP, "FFTTT"),
+    ("no node", seen(progress=progress(ready=0), failure=Failure(3, Reason.UNSCHEDULABLE, "x", final=False)), Reason.UNSCHEDULABLE, "FTFTF"),
+    ("image", seen(progress=progress(ready=0), failure=Failure(1, Reason.IMAGE_PULL_FAILED, "x", final=True)), Reason.IMAGE_PULL_FAILED, "FFTTF"),
+    ("config", seen(progress=progress(ready=0), failure=Failure(1, Reason.CONFIG_ERROR, "x", final=True)), Reason.CONFIG_ERROR, "FFTTF"),
+    ("new template crashes", seen(progress=progress(2, 2, 1, 1), failure=Failure(0, Reason.CRASH_LOOP, "x", final=True)), Reason.CRASH_LOOP, "FFTTT"),
 ]
 
 

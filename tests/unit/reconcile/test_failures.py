@@ -66,7 +66,21 @@ def test_a_failing_init_container_is_named() -> None:
 def test_an_evicted_pod_without_containers_says_why() -> None:
     found = worst([{"metadata": {"name": "p"}, "status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}])
     assert found is not None
-    assert (found.reason, found.message) == (Reason.POD_REFUSED, "Evicted: low on memory")
+    assert (found.reason, found.message, found.final) == (Reason.POD_REFUSED, "Evicted: low on memory", False)
+
+
+def test_an_evicted_pod_is_forgotten_where_another_has_taken_its_place() -> None:
+    evicted = {"metadata": {"name": "p"}, "status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}
+    assert worst([evicted, pod({"name": "engine", "ready": False, "state": {"running": {}}})]) is None
+
+
+def test_one_crash_may_be_chance_a_second_is_a_loop() -> None:
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "x"}}
+    running = {"name": "engine", "ready": False, "state": {"running": {}}, "lastState": ended}
+    for restarts, final in ((1, False), (2, True)):
+        found = worst([pod({**running, "restartCount": restarts})])
+        assert found is not None
+        assert (found.reason, found.final) == (Reason.CRASH_LOOP, final)
 
 
 def test_a_pod_that_is_being_deleted_has_no_failure() -> None:

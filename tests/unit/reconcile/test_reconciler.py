@@ -14,7 +14,7 @@ from llmfleet.kube.store import Store
 from llmfleet.reconcile.apply import Applier
 from llmfleet.reconcile.desired import Installation
 from llmfleet.reconcile.inputs import Gatherer
-from llmfleet.reconcile.reconciler import FOREIGN_SECONDS, Again, Reconciler
+from llmfleet.reconcile.reconciler import FOREIGN_SECONDS, PATIENCE, SETTLE_SECONDS, Again, Reconciler
 from llmfleet.resources.blueprint import Platform
 from llmfleet.server.watching import WATCHED
 from tests.unit.reconcile.api_server import ApiServer
@@ -29,13 +29,15 @@ class House:
     """The loop with its store, and the server that it writes to."""
 
     def __init__(self, client: Client, api: ApiServer) -> None:
-        self.api, self.store = api, Store(WATCHED)
+        self.api, self.store, self.now = api, Store(WATCHED), 0.0
         self.reconciler = self.fresh(client)
 
     def fresh(self, client: Client) -> Reconciler:
         gatherer = Gatherer(client, self.store, lambda _: None)
         installation = Installation(Platform("runtime:1", 3), built_in_profiles(), "cpu")
-        return Reconciler(client=client, store=self.store, gatherer=gatherer, applier=Applier(client, self.store), installation=installation)
+        return Reconciler(
+            client=client, store=self.store, gatherer=gatherer, applier=Applier(client, self.store), installation=installation, clock=lambda: self.now
+        )
 
     def wants(self, **spec: Any) -> None:
         metadata = {"name": "x", "namespace": "ns", "uid": "owner", "generation": 1, "resourceVersion": "1"}
@@ -62,15 +64,32 @@ async def house() -> AsyncIterator[House]:
 async def test_the_workload_comes_first_and_status_waits_for_the_burst(house: House) -> None:
     again = await house.look()
     assert house.api.writes == CHILDREN
-    assert again is not None
-    assert not again.failed
-    assert 0 < again.after_seconds <= 1
+    assert again == Again(SETTLE_SECONDS, failed=False)
 
 
-async def test_nothing_is_written_when_nothing_changed(house: House) -> None:
+async def test_one_status_at_the_end_of_the_burst_and_then_nothing(house: House) -> None:
     await house.look()
-    await house.look()
+    house.now = SETTLE_SECONDS / 2
+    assert await house.look() == Again(SETTLE_SECONDS / 2, failed=False)
     assert house.api.writes == []
+    house.now = SETTLE_SECONDS
+    await house.look()
+    assert house.api.writes == ["PATCH llmservices/x/status"]
+    house.now = 3 * SETTLE_SECONDS
+    assert await house.look() is None
+    assert house.api.writes == []
+
+
+async def test_an_error_that_does_not_pass_is_told_after_some_patience(house: House) -> None:
+    house.api.refuse("deployments/x-engine", 500, "failed calling webhook")
+    for _ in range(PATIENCE - 1):
+        assert await house.look() == Again(0.0, failed=True)
+        assert house.api.writes == ["PATCH deployments/x-engine"]
+    assert await house.look() == Again(0.0, failed=True)
+    assert house.api.writes == ["PATCH deployments/x-engine", "PATCH llmservices/x/status"]
+    conditions = {item["type"]: item for item in house.api.bodies[-1]["status"]["conditions"]}
+    assert conditions["Ready"]["message"] == "failed calling webhook; trying again"
+    assert conditions["Stalled"]["status"] == "False"
 
 
 @pytest.mark.parametrize(("status", "message"), [(500, "failed to create typed patch object (x): bad"), (422, "spec is wrong")])

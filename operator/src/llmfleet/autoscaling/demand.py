@@ -2,7 +2,8 @@
 
 A service needs `n >= in flight / (slots + queue target)` replicas: each works on `slots` requests at once, and the queue target is how many more may wait
 for each. (Waiting requests divided by the queue target, the usual formula, asks for 186 replicas where 1,000 requests meet one replica of 256 slots and a
-target of 4; 4 replicas run them all but 24 waiting.) With an in-flight target people say themselves what one replica bears: `n >= in flight / target`.
+target of 4; 4 replicas of 256 slots run them all at once.) With an in-flight target people say themselves what one replica bears:
+`n >= in flight / target`.
 
 Demand falls as soon as the load does: damping a decline is the work of the HPA's stabilisation window, which people configure.
 """

@@ -85,9 +85,14 @@ def _ready(seen: Observation) -> Fact:
 
 
 def _stalled(seen: Observation, ready: Fact) -> Fact | None:
-    final = seen.refusal is not None or bool(seen.problems) or ready.reason is Reason.POD_REFUSED
-    if not ready.status and not final and seen.failure is not None and ready.reason is seen.failure.reason:
-        final = seen.failure.final
+    if ready.status:
+        return None
+    failure = seen.failure if seen.failure is not None and seen.failure.reason is ready.reason else None
+    final = (
+        seen.refusal is not None
+        or any(problem.reason is not Reason.API_ERROR for problem in seen.problems)
+        or (failure.final if failure is not None else ready.reason is Reason.POD_REFUSED)
+    )
     return Fact(ConditionType.STALLED, True, ready.reason, ready.message) if final else None
 
 

@@ -13,6 +13,9 @@ IMAGE_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImag
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 """Waiting reasons of a container that cannot be made (kubernetes, pkg/kubelet/kuberuntime): missing Secret, ConfigMap, key, command."""
 
+FINAL_RESTARTS = 2
+"""Once may be chance (a node's memory, a lost connection); after the second time the same is expected of the third."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Failure:
@@ -22,16 +25,18 @@ class Failure:
     """Smaller is told first: what a person must mend comes before what may pass."""
     reason: Reason
     message: str
-
-    @property
-    def final(self) -> bool:
-        """Waiting alone will not mend it. A node for an unschedulable pod may still come."""
-        return self.reason is not Reason.UNSCHEDULABLE
+    final: bool
+    """Waiting alone will not mend it."""
 
 
 def worst(pods: Iterable[Manifest]) -> Failure | None:
-    """Return what to tell of these pods; among equals always the same, so that status does not flap."""
-    return min((failure for pod in pods for failure in of_pod(pod)), default=None)
+    """Return what to tell of these pods; among equals always the same, so that status does not flap.
+
+    A pod that failed as a whole stays behind as a record while another takes its place: it counts only where there is no other.
+    """
+    known = list(pods)
+    alive = [pod for pod in known if pod.get("status", {}).get("phase") != "Failed"]
+    return min((failure for pod in alive or known for failure in of_pod(pod)), default=None)
 
 
 def of_pod(pod: Manifest) -> Iterator[Failure]:
@@ -41,9 +46,11 @@ def of_pod(pod: Manifest) -> Iterator[Failure]:
     status = pod.get("status", {})
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("reason") == "Unschedulable":
-            yield Failure(3, Reason.UNSCHEDULABLE, condition.get("message", ""))
-    if status.get("phase") == "Failed" and not status.get("containerStatuses"):
-        yield Failure(2, Reason.POD_REFUSED, f"{status.get('reason', 'Failed')}: {status.get('message', '')}")
+            yield Failure(3, Reason.UNSCHEDULABLE, condition.get("message", ""), final=False)  # a node may still come
+    if status.get("phase") == "Failed":
+        # Evicted, preempted, or refused by its node: another pod takes its place, and this one stays behind as a record.
+        yield Failure(4, Reason.POD_REFUSED, f"{status.get('reason', 'Failed')}: {status.get('message', '')}", final=False)
+        return
     for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
         yield from _of_container(container)
 
@@ -53,11 +60,12 @@ def _of_container(container: Manifest) -> Iterator[Failure]:
     reason = waiting.get("reason", "")
     if reason in IMAGE_PULL_REASONS:
         # The kubelet alternates between the error and "Back-off pulling image": naming the image alone keeps the message still.
-        yield Failure(1, Reason.IMAGE_PULL_FAILED, f"image {container.get('image', '')} of container {container['name']} cannot be pulled")
+        yield Failure(1, Reason.IMAGE_PULL_FAILED, f"image {container.get('image', '')} of container {container['name']} cannot be pulled", final=True)
     elif reason in CONFIG_REASONS:
-        yield Failure(1, Reason.CONFIG_ERROR, f"container {container['name']}: {waiting.get('message', reason)}")
+        yield Failure(1, Reason.CONFIG_ERROR, f"container {container['name']}: {waiting.get('message', reason)}", final=True)
     elif not container.get("ready") and (ended := _ended(container)) is not None:
-        yield Failure(0, Reason.CRASH_LOOP, f"container {container['name']}: {_last_words(ended)}")
+        again = reason == "CrashLoopBackOff" or container.get("restartCount", 0) >= FINAL_RESTARTS
+        yield Failure(0, Reason.CRASH_LOOP, f"container {container['name']}: {_last_words(ended)}", final=again)
 
 
 def _ended(container: Manifest) -> Manifest | None:

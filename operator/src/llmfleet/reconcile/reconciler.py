@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -11,7 +12,7 @@ from llmfleet.kube.kinds import HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, kind_of
 from llmfleet.kube.objects import Key, Object
 from llmfleet.kube.store import Store
 from llmfleet.names import Reason
-from llmfleet.reconcile.apply import Applier, NamespaceTerminatingError, Outcome
+from llmfleet.reconcile.apply import Applier, NamespaceTerminatingError, Outcome, Problem
 from llmfleet.reconcile.conditions import Observation
 from llmfleet.reconcile.desired import Accepted, Installation, Refused, desired
 from llmfleet.reconcile.failures import worst
@@ -32,6 +33,10 @@ SETTLE_SECONDS = 1.0
 Until then observedGeneration is behind, which says just that."""
 
 
+PATIENCE = 3
+"""So many attempts in a row may fail before status tells of it: a conflict or a restart of the API server is over by then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
     """When a service has to be looked at again although nothing may happen to it."""
@@ -44,19 +49,31 @@ class Again:
 class Reconciler:
     """Makes one service at a time true."""
 
-    def __init__(self, *, client: Client, store: Store, gatherer: Gatherer, applier: Applier, installation: Installation) -> None:
+    def __init__(
+        self,
+        *,
+        client: Client,
+        store: Store,
+        gatherer: Gatherer,
+        applier: Applier,
+        installation: Installation,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
         self._store = store
         self._gatherer = gatherer
         self._applier = applier
         self._installation = installation
+        self._clock = clock
         self._settled_at: dict[Key, float] = {}
+        self._failures: dict[Key, int] = {}
 
     async def reconcile(self, key: Key) -> Again | None:
         """Bring one service's children and status in line; say whether to look again."""
         inputs = await self._gatherer.gather(key)
         if inputs is None:
             self._settled_at.pop(key, None)
+            self._failures.pop(key, None)
             return None
         owner = Owner(key[0], key[1], inputs.raw["metadata"]["uid"])
         workload = DeploymentWorkload()
@@ -71,10 +88,13 @@ class Reconciler:
                 return None
         if outcome.wrote:
             self._settle(key)
+        self._failures[key] = self._failures.get(key, 0) + 1 if outcome.retry is not None else 0
         if outcome.retry is not None and not outcome.problems:
-            # The children are half-way: what they show is not about this generation.
-            return Again(outcome.retry.retry_after, failed=True)
-        if (remaining := self._settled_at.get(key, 0.0) - time.monotonic()) > 0:
+            if self._failures[key] < PATIENCE:
+                # The children are half-way: what they show is not about this generation.
+                return Again(outcome.retry.retry_after, failed=True)
+            outcome.problems.append(Problem(Reason.API_ERROR, f"{outcome.retry.message}; trying again"))
+        if (remaining := self._settled_at.get(key, 0.0) - self._clock()) > 0:
             return Again(remaining, failed=False)
         await self._show(inputs, owner, decision, workload, outcome)
         if outcome.retry is not None:
@@ -84,7 +104,7 @@ class Reconciler:
         return None
 
     def _settle(self, key: Key) -> None:
-        self._settled_at[key] = time.monotonic() + SETTLE_SECONDS
+        self._settled_at[key] = self._clock() + SETTLE_SECONDS
 
     async def _scale(self, owner: Owner, decision: Accepted, workload: Workload) -> bool:
         live = self._workload(owner, workload)
