@@ -17,7 +17,7 @@ class Answer:
     """What came of one request."""
 
     tokens: int
-    """Chunks with content."""
+    """Completion tokens by the engine's own count, which comes after the last chunk."""
     finish_reason: str | None
     """None when the stream ended without saying why: it was cut."""
     text: str
@@ -34,15 +34,21 @@ async def ask(client: openai.AsyncOpenAI, model: str, prompt: str, max_tokens: i
     tokens, finish_reason, text = 0, None, ""
     try:
         stream = await client.chat.completions.create(
-            model=model, messages=[{"role": "user", "content": prompt}], max_tokens=max_tokens, stream=True, extra_body={"ignore_eos": True}
+            model=model,
+            messages=[{"role": "user", "content": prompt}],
+            max_tokens=max_tokens,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_body={"ignore_eos": True},
         )
         async for chunk in stream:
             for choice in chunk.choices:
                 if choice.delta.content:
-                    tokens, text = tokens + 1, text + choice.delta.content
+                    text += choice.delta.content
                     if show:
                         print(choice.delta.content, end="", flush=True)
                 finish_reason = choice.finish_reason or finish_reason
+            tokens = chunk.usage.completion_tokens if chunk.usage else tokens
     except (openai.OpenAIError, OSError) as error:
         return Answer(tokens, finish_reason, text, f"{type(error).__name__}: {error}")
     return Answer(tokens, finish_reason, text, None)

@@ -14,8 +14,11 @@ from e2e.fleet import IMAGES, Fleet, answers, example
 NAMESPACE = "demo"
 NAME = "tiny"
 MANIFEST = "pvc-autoscaling-queue.yaml"
-LOAD = {"requests": 10_000, "concurrency": 32, "max_tokens": 256}
-"""Clients of the scale-up: ended as soon as the second replica answers, or its wait is over; the count is a bound for when nobody ends them."""
+LOAD = {"requests": 2_000, "concurrency": 32, "max_tokens": 256}
+"""Clients of the scale-up: ended as soon as the HPA has seen their queue, so that the second engine has a processor to start on."""
+
+STEADY = {"scaleDown": {"stabilizationWindowSeconds": 300}}
+"""Kubernetes' default: the second replica stays for five minutes after the load is over, long enough to see it answer."""
 
 HOW_TO_GO_ON = """
 Go on with it:
@@ -62,7 +65,7 @@ def _demo() -> None:
     with step("a model on a volume"):
         fleet.namespace(NAMESPACE)
         cluster.ensure_model(NAMESPACE, "models")
-    manifest = example(MANIFEST)
+    manifest = example(MANIFEST, autoscaling={"behavior": STEADY})
     manifest["metadata"] = {"name": NAME, "namespace": NAMESPACE}
     fleet.kubectl.must("apply", "-f", "-", given=manifest)
     with step(f"LLMService {NAME} (examples/{MANIFEST}) becomes Ready"):
@@ -95,11 +98,11 @@ def _scale_up(fleet: Fleet) -> None:
     try:
         with step("the HPA goes from 1 to 2"):
             _follow(lambda: _hpa(fleet, 2), "HPA", seconds=120)
-        with step("the second replica answers"):
-            _follow(lambda: _two_ready(fleet), "replicas", seconds=300)
     finally:
         load.terminate()
         load.wait()
+    with step("the second replica answers"):
+        _follow(lambda: _two_ready(fleet), "replicas", seconds=240)
     for pod in fleet.ready_engines(NAME, NAMESPACE):
         (answer,) = answers(fleet.chat(f"http://{pod['status']['podIP']}:8000/v1", NAME, max_tokens=8), within_seconds=120)
         say(f"  {pod['metadata']['name']} answers: {answer.tokens} tokens, finish_reason {answer.finish_reason}")

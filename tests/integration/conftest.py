@@ -2,6 +2,7 @@
 
 import base64
 import ssl
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,13 +12,32 @@ import pytest
 import yaml
 
 from e2e.cluster.controlplane import ControlPlane
+from e2e.kubectl import Kubectl
 from llmfleet.kube.client import Client
+from tests.integration import operator_process
 
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def installed(control_plane: ControlPlane) -> Path:
+    """The chart's CRD, account and RBAC; gives the kubeconfig of that account."""
+    kubectl = [str(control_plane.kubectl), "--kubeconfig", str(control_plane.kubeconfig)]
+    rights = [doc for doc in operator_process.rendered_chart() if doc["kind"] in operator_process.RIGHTS]
+    subprocess.run([*kubectl, "create", "namespace", operator_process.NAMESPACE], check=True, capture_output=True)
+    subprocess.run([*kubectl, "apply", "--server-side", "-f", "-"], input=yaml.safe_dump_all(rights), check=True, capture_output=True, text=True)
+    subprocess.run([*kubectl, "wait", "--for=condition=Established", "crd/llmservices.llmfleet.dev"], check=True, capture_output=True)
+    return operator_process.kubeconfig_of_the_account(control_plane, control_plane.kubeconfig.with_name("operator.kubeconfig"))
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    """What a user types, with the administrator's rights."""
+    return Kubectl(control_plane.kubectl, control_plane.kubeconfig)
 
 
 @pytest.fixture

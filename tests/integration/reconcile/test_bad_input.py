@@ -7,7 +7,7 @@ import pytest
 from e2e.kubectl import Kubectl
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE
-from tests.integration.reconcile.conftest import Operator, condition, quiet, service, status_of
+from tests.integration.operator_process import Operator, condition, quiet, service, status_of
 
 REFUSED_AT_ADMISSION: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown field": ({"modle": {}}, "modle"),

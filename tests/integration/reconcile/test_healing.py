@@ -8,7 +8,7 @@ from e2e.kubectl import Kubectl
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind
 from llmfleet.kube.objects import Object, uid_of
-from tests.integration.reconcile.conftest import Operator, condition, quiet, service, status_of
+from tests.integration.operator_process import Operator, condition, quiet, service, status_of
 
 CHILDREN: dict[Kind, tuple[str, dict[str, Any]]] = {
     DEPLOYMENT: ("one-engine", {"spec": {"progressDeadlineSeconds": 60}}),

@@ -6,7 +6,7 @@ from e2e.kubectl import Kubectl
 from e2e.waiting import eventually, throughout
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, LLMSERVICE
-from tests.integration.reconcile.conftest import Operator, quiet, service, status_of
+from tests.integration.operator_process import Operator, quiet, service, status_of
 
 
 async def _twenty(kubectl: Kubectl, client: Client, namespace: str) -> None:
