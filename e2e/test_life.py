@@ -14,7 +14,7 @@ NAME = "queue"
 MANIFEST = "pvc-autoscaling-queue.yaml"
 
 
-def _apply(fleet: Fleet, namespace: str, *, max_length: int = 768, down_after_seconds: int = 300, **autoscaling: object) -> None:
+def _apply(fleet: Fleet, namespace: str, *, max_length: int = 2000, down_after_seconds: int = 300, **autoscaling: object) -> None:
     scaling = {"behavior": {"scaleDown": {"stabilizationWindowSeconds": down_after_seconds}}, **autoscaling}
     fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example(MANIFEST, model={"maxLength": max_length}, autoscaling=scaling))
 
@@ -53,11 +53,11 @@ async def test_applied_it_becomes_ready_and_answers(fleet: Fleet, namespace: str
 
 async def test_a_changed_field_rolls_out_exactly_once_and_does_what_it_says(fleet: Fleet, namespace: str) -> None:
     before = _revision(fleet, namespace)
-    _apply(fleet, namespace, max_length=768)
+    _apply(fleet, namespace, max_length=2000)
     fleet.wait_ready(NAME, namespace)
 
     assert _revision(fleet, namespace) == before + 1
-    assert [model["max_model_len"] for model in _models(fleet, namespace)] == [768]
+    assert [model["max_model_len"] for model in _models(fleet, namespace)] == [2000]
 
 
 async def test_a_queue_brings_a_second_replica_and_it_answers_too(fleet: Fleet, namespace: str) -> None:
@@ -80,16 +80,16 @@ async def test_a_queue_brings_a_second_replica_and_it_answers_too(fleet: Fleet, 
 
 async def test_a_scale_down_loses_none_of_twenty_streams(fleet: Fleet, namespace: str) -> None:
     assert len(fleet.ready_engines(NAME, namespace)) == 2
-    streams = fleet.chat(fleet.url(NAME, namespace), NAME, requests=20, concurrency=20, max_tokens=700)
-    await eventually(lambda: min(_running(fleet, namespace)) >= 4, within_seconds=60, what="both replicas stream")
+    streams = fleet.chat(fleet.url(NAME, namespace), NAME, requests=20, concurrency=20, max_tokens=1900)
+    await eventually(lambda: _in_flight(fleet, namespace) > 0, within_seconds=60, what="the streams run")
     # With a target of 100 one replica bears the twenty; the demand falls while they stream, and the HPA follows at once.
     _apply(fleet, namespace, down_after_seconds=0, queueDepth={"target": 100})
 
     await eventually(lambda: len(fleet.engines(NAME, namespace)) == 1, within_seconds=90, what="one replica is told to stop")
-    in_flight = sum(_running(fleet, namespace, stopping=True))
+    assert streams.poll() is None, "the streams go on when a replica is told to stop"
+    await eventually(lambda: _in_flight(fleet, namespace, stopping=True) > 0, within_seconds=60, what="the stopping replica still streams")
     found = await asyncio.to_thread(answers, streams, within_seconds=600)
-    assert in_flight > 0, "the stopping replica still streams when it is told to stop"
-    assert [answer for answer in found if not (answer.complete and answer.tokens == 700)] == []
+    assert [answer for answer in found if not (answer.complete and answer.tokens == 1900)] == []
     assert len(found) == 20
 
 
@@ -113,13 +113,16 @@ async def test_deleted_it_leaves_nothing(fleet: Fleet, namespace: str) -> None:
     await eventually(gone, within_seconds=120)
 
 
-def _running(fleet: Fleet, namespace: str, *, stopping: bool = False) -> list[float]:
-    """Requests that each engine pod runs at this moment, by its own metrics."""
+def _in_flight(fleet: Fleet, namespace: str, *, stopping: bool = False) -> float:
+    """Requests that run or wait in the engine pods that stay, or in those that stop, by the engines' own metrics.
+
+    Two busy engines on a small machine take turns of seconds: one that has not read its requests yet counts none.
+    """
     pods = fleet.kubectl.items("pods", namespace, "-l", f"llmfleet.dev/service={NAME},llmfleet.dev/role=engine")
-    chosen = [pod for pod in pods if ("deletionTimestamp" in pod["metadata"]) == stopping]
-    found = []
-    for pod in chosen:
-        path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}:8000/proxy/metrics/?name[]=vllm:num_requests_running"
-        text = fleet.kubectl("get", "--raw", path).stdout
-        found.append(sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line and not line.startswith("#")))
-    return found or [0.0]
+    total = 0.0
+    for pod in pods:
+        if ("deletionTimestamp" in pod["metadata"]) == stopping:
+            path = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}:8000/proxy/metrics/"
+            text = fleet.kubectl("get", "--raw", f"{path}?name[]=vllm:num_requests_running&name[]=vllm:num_requests_waiting").stdout
+            total += sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line and not line.startswith("#"))
+    return total
