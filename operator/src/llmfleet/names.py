@@ -74,6 +74,33 @@ RUNTIME_CONTAINER: Final = "runtime"
 RUNTIME_DIR: Final = "/llmfleet"
 """Where the runtime's zipapp lies in the engine's container."""
 
+MODEL_DIR: Final = "/models"
+"""Where the claim of a pvc:// source is mounted, read-only."""
+
+HOME_DIR: Final = "/home/vllm"
+"""Home of the stock image's user `vllm`; caches and compiled kernels go below it."""
+
+TMP_DIR: Final = "/tmp"  # noqa: S108 a volume of the pod
+"""Scratch space: the root file system is read-only."""
+
+SHM_DIR: Final = "/dev/shm"  # noqa: S108 a volume of the pod
+"""Shared memory between the ranks of one replica."""
+
+VOLUME_RUNTIME: Final = "llmfleet-runtime"
+"""Volume at RUNTIME_DIR."""
+
+VOLUME_HOME: Final = "llmfleet-home"
+"""Volume at HOME_DIR."""
+
+VOLUME_TMP: Final = "llmfleet-tmp"
+"""Volume at TMP_DIR."""
+
+VOLUME_SHM: Final = "llmfleet-shm"
+"""Volume at SHM_DIR, in memory."""
+
+VOLUME_MODEL: Final = "llmfleet-model"
+"""Volume at MODEL_DIR."""
+
 ENGINE_PORT: Final = 8000
 """vLLM's OpenAI server."""
 

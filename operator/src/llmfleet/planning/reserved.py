@@ -6,13 +6,13 @@ from typing import Final
 
 from llmfleet import names
 
-VOLUMES: Final = ("llmfleet-runtime", "llmfleet-home", "llmfleet-tmp", "llmfleet-shm", "llmfleet-model")
+VOLUMES: Final = (names.VOLUME_RUNTIME, names.VOLUME_HOME, names.VOLUME_TMP, names.VOLUME_SHM, names.VOLUME_MODEL)
 """Volumes of the pod."""
 
-MOUNT_PATHS: Final = (names.RUNTIME_DIR, "/dev/shm", "/tmp", "/home/vllm", "/models")  # noqa: S108
+MOUNT_PATHS: Final = (names.RUNTIME_DIR, names.SHM_DIR, names.TMP_DIR, names.HOME_DIR, names.MODEL_DIR)
 """Where they are mounted. A path below /tmp or /home/vllm is free: a volume for the compile cache belongs there."""
 
-CLOSED_PATHS: Final = (names.RUNTIME_DIR, "/dev/shm", "/models")  # noqa: S108
+CLOSED_PATHS: Final = (names.RUNTIME_DIR, names.SHM_DIR, names.MODEL_DIR)
 """Those whose inside is reserved too: what lies there is read-only or counted."""
 
 ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(

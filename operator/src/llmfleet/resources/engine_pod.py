@@ -9,20 +9,9 @@ from typing import Any, Final
 from llmfleet import names
 from llmfleet.api import source
 from llmfleet.api.v1alpha1 import EnvVar, PodSpecOverrides, Resources
+from llmfleet.planning import reserved
 from llmfleet.resources.blueprint import Blueprint, Manifest
 from llmfleet.vllm.arguments import arguments
-
-VOLUME_RUNTIME: Final = "llmfleet-runtime"
-VOLUME_HOME: Final = "llmfleet-home"
-VOLUME_TMP: Final = "llmfleet-tmp"
-VOLUME_SHM: Final = "llmfleet-shm"
-VOLUME_MODEL: Final = "llmfleet-model"
-
-MODEL_DIR: Final = "/models"
-"""Where the claim of a pvc:// source is mounted, read-only."""
-
-HOME: Final = "/home/vllm"
-"""Home of the stock image's user `vllm`; caches and compiled kernels go below it."""
 
 ENGINE_UID: Final = 2000
 """The user `vllm` of the stock image (group 0, so that an arbitrary claim of that group is readable)."""
@@ -72,7 +61,7 @@ def engine_arguments(blueprint: Blueprint) -> list[str]:
     """Return what follows `vllm serve`."""
     origin = source.parse(blueprint.spec.model.source)
     if isinstance(origin, source.Claim):
-        model, revision = f"{MODEL_DIR}/{origin.path}".rstrip("/"), None
+        model, revision = f"{names.MODEL_DIR}/{origin.path}".rstrip("/"), None
     else:
         model, revision = origin.repository, origin.revision
     return arguments(blueprint.spec, name=blueprint.owner.name, model=model, revision=revision)
@@ -82,13 +71,13 @@ def _engine_container(blueprint: Blueprint, overrides: PodSpecOverrides) -> Mani
     spec = blueprint.spec
     changes = next((container for container in overrides.containers if container.name == names.ENGINE_CONTAINER), None)
     mounts = [
-        {"name": VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR, "readOnly": True},
-        {"name": VOLUME_HOME, "mountPath": HOME},
-        {"name": VOLUME_TMP, "mountPath": "/tmp"},  # noqa: S108 a volume of the pod
-        {"name": VOLUME_SHM, "mountPath": "/dev/shm"},  # noqa: S108 a volume of the pod
+        {"name": names.VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR, "readOnly": True},
+        {"name": names.VOLUME_HOME, "mountPath": names.HOME_DIR},
+        {"name": names.VOLUME_TMP, "mountPath": names.TMP_DIR},
+        {"name": names.VOLUME_SHM, "mountPath": names.SHM_DIR},
     ]
     if isinstance(source.parse(spec.model.source), source.Claim):
-        mounts.append({"name": VOLUME_MODEL, "mountPath": MODEL_DIR, "readOnly": True})
+        mounts.append({"name": names.VOLUME_MODEL, "mountPath": names.MODEL_DIR, "readOnly": True})
     container: Manifest = {
         "name": names.ENGINE_CONTAINER,
         "image": blueprint.image,
@@ -127,7 +116,7 @@ def _runtime_container(blueprint: Blueprint) -> Manifest:
         "command": ["python3", "/llmfleet-runtime/runtime.pyz", "install", names.RUNTIME_DIR],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
         "securityContext": _restricted(),
-        "volumeMounts": [{"name": VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR}],
+        "volumeMounts": [{"name": names.VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR}],
     }
 
 
@@ -140,7 +129,7 @@ def _environment(blueprint: Blueprint) -> list[Manifest]:
         variables[variable.name] = variable.to_wire()
 
     # An arbitrary uid has no passwd entry in other images: vLLM calls getpass and needs both.
-    add(EnvVar(name="HOME", value=HOME))
+    add(EnvVar(name="HOME", value=names.HOME_DIR))
     add(EnvVar(name="USER", value="vllm"))
     add(EnvVar(name="VLLM_NO_USAGE_STATS", value="1"))
     if isinstance(source.parse(spec.model.source), source.Claim):
@@ -149,7 +138,7 @@ def _environment(blueprint: Blueprint) -> list[Manifest]:
         add(EnvVar(name=name, value=value))
     if spec.model.credentials is not None:
         reference = spec.model.credentials.secret_key_ref.to_wire()
-        variables["HF_TOKEN"] = {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": reference}}
+        variables[reserved.HUB_TOKEN] = {"name": reserved.HUB_TOKEN, "valueFrom": {"secretKeyRef": reference}}
     for variable in spec.engine.env:
         add(variable)
     return list(variables.values())
@@ -158,14 +147,14 @@ def _environment(blueprint: Blueprint) -> list[Manifest]:
 def _volumes(blueprint: Blueprint) -> list[Manifest]:
     ranks = blueprint.spec.parallelism.accelerators_per_pod
     volumes: list[Manifest] = [
-        {"name": VOLUME_RUNTIME, "emptyDir": {}},
-        {"name": VOLUME_HOME, "emptyDir": {}},
-        {"name": VOLUME_TMP, "emptyDir": {}},
-        {"name": VOLUME_SHM, "emptyDir": {"medium": "Memory", "sizeLimit": f"{SHM_BASE_MIB + SHM_PER_RANK_MIB * ranks}Mi"}},
+        {"name": names.VOLUME_RUNTIME, "emptyDir": {}},
+        {"name": names.VOLUME_HOME, "emptyDir": {}},
+        {"name": names.VOLUME_TMP, "emptyDir": {}},
+        {"name": names.VOLUME_SHM, "emptyDir": {"medium": "Memory", "sizeLimit": f"{SHM_BASE_MIB + SHM_PER_RANK_MIB * ranks}Mi"}},
     ]
     origin = source.parse(blueprint.spec.model.source)
     if isinstance(origin, source.Claim):
-        volumes.append({"name": VOLUME_MODEL, "persistentVolumeClaim": {"claimName": origin.claim, "readOnly": True}})
+        volumes.append({"name": names.VOLUME_MODEL, "persistentVolumeClaim": {"claimName": origin.claim, "readOnly": True}})
     return volumes
 
 
