@@ -1,24 +1,30 @@
 # Every target works on a fresh Debian 12 machine with git, make, Python >= 3.11 and Go >= 1.26, and does only what is not done yet.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo down test lint test-unit test-integration e2e generate constraints help
+.PHONY: prerequisites demo down test lint test-unit test-integration e2e generate constraints help
 
 PYTHON := .venv/bin/python
 # Without -u progress would stay in a buffer when the output is a pipe, as in CI.
 export PYTHONUNBUFFERED := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
-help:
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+# In the first second, before anything is installed.
+prerequisites:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: missing: Python >= 3.11; apt-get install python3" >&2; exit 2; }
+	@python3 -m e2e.cluster.prerequisites
 
-demo: .venv/ready ## a cluster, the operator, a model, an answer, a scale-up, and how to go on
+help:
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: prerequisites .venv/ready ## a cluster, the operator, a model, an answer, a scale-up, and how to go on
 	@$(PYTHON) -m e2e.demo
 
 down: ## remove the cluster: processes, namespaces, mounts, state
 	@python3 -m e2e.cluster down
 
-test: lint test-unit test-integration e2e ## everything, from nothing
+test: prerequisites lint test-unit test-integration e2e ## everything, from nothing
 
 lint: .venv/ready ## ruff, mypy, import-linter, deptry
 	$(PYTHON) -m ruff check
@@ -31,10 +37,10 @@ lint: .venv/ready ## ruff, mypy, import-linter, deptry
 test-unit: .venv/ready ## pure functions and fakes at the edge: seconds
 	$(PYTHON) -m pytest tests/unit
 
-test-integration: .venv/ready ## the operator on a real API server with its controllers, no node
+test-integration: prerequisites .venv/ready ## the operator on a real API server with its controllers, no node
 	$(PYTHON) -m pytest tests/integration
 
-e2e: .venv/ready ## real node, real vLLM, real HPA
+e2e: prerequisites .venv/ready ## real node, real vLLM, real HPA
 	$(PYTHON) -m pytest e2e
 
 generate: .venv/ready ## crds/, the chart's copy of it and its values schema, docs/reference.md
@@ -49,10 +55,10 @@ constraints: .venv/ready ## renew constraints.txt to the newest releases
 	mv constraints.new constraints.txt
 
 .venv/ready: pyproject.toml operator/pyproject.toml runtime/pyproject.toml constraints.txt
-	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "missing: Python >= 3.11; apt-get install python3" >&2; exit 1; }
-	@python3 -c 'import ensurepip' 2>/dev/null || { echo "missing: Python's venv module; apt-get install python3-venv" >&2; exit 1; }
-	@echo "- the project's Python environment (.venv) ..."
+	@python3 -c 'import ensurepip' 2>/dev/null || { echo "- Debian package to install: python3-venv" >&2; apt-get update -qq; apt-get install -y -qq python3-venv >/dev/null; }
+	@echo "- the project's Python environment (.venv) ..." >&2
 	@rm -rf .venv && python3 -m venv .venv
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	@.venv/bin/uv pip install --quiet --python $(PYTHON) --constraint constraints.txt --group dev --editable operator --editable runtime
+	@.venv/bin/uv pip install --quiet --python $(PYTHON) --constraint constraints.txt --build-constraint constraints.txt \
+	  --group dev --editable operator --editable runtime
 	@touch $@

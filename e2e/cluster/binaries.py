@@ -17,7 +17,7 @@ from pathlib import Path
 
 from e2e.cluster.filelock import exclusive
 from e2e.cluster.locations import SOURCE, cache_folder
-from e2e.cluster.progress import step
+from e2e.cluster.progress import say, step
 
 KUBERNETES_VERSION = "v1.36.4"
 _MAJOR, _MINOR, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
@@ -116,7 +116,8 @@ def _build(group: Group) -> None:
     # No C compiler: the programs are static, so CoreDNS needs no libraries in its image.
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly", "GOTOOLCHAIN": "local"}
     with step(f"compile {', '.join(group.packages)} (minutes the first time, then from the Go build cache)"):
-        for name, package in group.packages.items():
+        for number, (name, package) in enumerate(group.packages.items(), 1):
+            say(f"    {number} of {len(group.packages)}: {name}")
             subprocess.run(
                 ["go", "build", "-trimpath", "-ldflags", group.ld_flags, "-o", str(temporary / name), package], cwd=group.module, env=environment, check=True
             )

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 GO_VERSION = (1, 26)
 
@@ -61,3 +62,17 @@ def go_version() -> tuple[int, int] | None:
     output = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"go(\d+)\.(\d+)", output.strip())
     return (int(found[1]), int(found[2])) if found else None
+
+
+def main() -> int:
+    """`python -m e2e.cluster.prerequisites`: 2 and the remedy when something is missing."""
+    try:
+        check(root=True)
+    except MissingPrerequisiteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
