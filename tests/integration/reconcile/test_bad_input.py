@@ -52,30 +52,31 @@ NAMED_IN_A_CONDITION: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", NAMED_IN_A_CONDITION)
 async def test_what_served_before_goes_on_and_the_condition_names_field_and_remedy(
-    case: str, operator: Operator, kubectl: Kubectl, client: Client, namespace: str
+    operator: Operator, kubectl: Kubectl, client: Client, namespace: str
 ) -> None:
-    kubectl("apply", "-f", "-", given=service("one", namespace))
+    cases = {f"case-{number}": case for number, case in enumerate(NAMED_IN_A_CONDITION.values())}
+    good = [service(name, namespace) for name in cases]
+    kubectl.must("apply", "-f", "-", given=good)
     before = await quiet(operator, namespace)
-    deployment = await client.get(DEPLOYMENT, namespace, "one-engine")
-    spec, message = NAMED_IN_A_CONDITION[case]
-    answer = kubectl("apply", "-f", "-", given=service("one", namespace, **spec))
-    assert answer.returncode == 0, answer.stderr
+    deployments = {name: await client.get(DEPLOYMENT, namespace, f"{name}-engine") for name in cases}
+    kubectl.must("apply", "-f", "-", given=[service(name, namespace, **spec) for name, (spec, _) in cases.items()])
     after = await quiet(operator, namespace)
 
-    assert [str(write) for write in after[len(before) :]] == ["patch llmservices/status one 200"], "no child changes"
-    assert await client.get(DEPLOYMENT, namespace, "one-engine") == deployment
-    status = await status_of(client, namespace, "one")
-    accepted = condition(status, "Accepted")
-    assert (accepted["status"], accepted["reason"]) == ("False", "Invalid")
-    assert message in accepted["message"]
-    assert condition(status, "Ready")["status"] == "False"
-    assert condition(status, "Stalled")["status"] == "True"
+    assert sorted(str(write) for write in after[len(before) :]) == [f"patch llmservices/status {name} 200" for name in cases], "no child changes"
+    for name, (_, message) in cases.items():
+        assert await client.get(DEPLOYMENT, namespace, f"{name}-engine") == deployments[name]
+        status = await status_of(client, namespace, name)
+        accepted = condition(status, "Accepted")
+        assert (accepted["status"], accepted["reason"]) == ("False", "Invalid")
+        assert message in accepted["message"]
+        assert condition(status, "Ready")["status"] == "False"
+        assert condition(status, "Stalled")["status"] == "True"
 
-    kubectl("apply", "-f", "-", given=service("one", namespace))
+    kubectl.must("apply", "-f", "-", given=good)
     await quiet(operator, namespace)
-    assert condition(await status_of(client, namespace, "one"), "Accepted")["status"] == "True", "the remedy works"
+    for name in cases:
+        assert condition(await status_of(client, namespace, name), "Accepted")["status"] == "True", "the remedy works"
 
 
 async def test_a_pod_that_the_api_server_refuses_changes_nothing_else(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
