@@ -19,6 +19,8 @@ def fleet(request: pytest.FixtureRequest) -> Fleet:
             cluster.load_image(name)
     fleet = Fleet.on(cluster)
     fleet.install()
+    # The demo's engines, if they run: two engines at a time are all that a small machine bears.
+    fleet.kubectl.must("delete", "llm", "--all", "--all-namespaces", "--cascade=foreground", "--timeout=120s")
     return fleet
 
 
