@@ -26,19 +26,23 @@ async def test_an_example_whose_model_is_here_becomes_ready_and_answers(file: st
         fleet.kubectl.must("-n", namespace, "delete", "-f", path, "--cascade=foreground", "--timeout=120s")
 
 
+@pytest.fixture(scope="module")
+def gpu_namespace(fleet: Fleet, namespace: str) -> str:
+    """The namespace with all examples for GPU clusters applied: they wait side by side."""
+    for file in ELSEWHERE:
+        fleet.kubectl.must("-n", namespace, "apply", "-f", str(REPOSITORY / "examples" / file))
+    return namespace
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("file", ELSEWHERE)
-async def test_an_example_for_a_gpu_cluster_is_accepted_and_names_what_it_waits_for(file: str, fleet: Fleet, namespace: str) -> None:
+async def test_an_example_for_a_gpu_cluster_is_accepted_and_names_what_it_waits_for(file: str, fleet: Fleet, gpu_namespace: str) -> None:
     path = str(REPOSITORY / "examples" / file)
-    fleet.kubectl.must("-n", namespace, "apply", "-f", path)
-    name = fleet.kubectl.must("-n", namespace, "get", "-f", path, "-o", "jsonpath={.metadata.name}")
+    name = fleet.kubectl.must("-n", gpu_namespace, "get", "-f", path, "-o", "jsonpath={.metadata.name}")
 
     def named() -> bool:
-        assert fleet.condition(name, namespace, "Accepted")["status"] == "True"
-        ready = fleet.condition(name, namespace, "Ready")
+        assert fleet.condition(name, gpu_namespace, "Accepted")["status"] == "True"
+        ready = fleet.condition(name, gpu_namespace, "Ready")
         return ready["reason"] in {"ImagePullFailed", "Unschedulable", "ConfigError"} and bool(ready["message"])
 
-    try:
-        await eventually(named, within_seconds=90, what="Ready=False names what it waits for")
-    finally:
-        fleet.kubectl.must("-n", namespace, "delete", "-f", path, "--cascade=foreground", "--timeout=60s")
+    await eventually(named, within_seconds=90, what="Ready=False names what it waits for")
