@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .PHONY: prerequisites demo down test lint test-unit test-integration e2e generate constraints help
 
 PYTHON := .venv/bin/python

@@ -24,9 +24,11 @@ HOW_TO_GO_ON = """
 Go on with it:
   export KUBECONFIG={kubeconfig}
   {kubectl} -n {namespace} get llm,hpa,pods
-  {kubectl} -n {namespace} port-forward service/{name} 8000:80
+  {kubectl} -n {namespace} describe llm {name}
+  {kubectl} -n {namespace} port-forward service/{name} 8000:80      # goes on until Ctrl-C; then, in another terminal:
   curl http://127.0.0.1:8000/v1/models
-  {kubectl} -n {namespace} apply -f examples/pvc-replicas.yaml
+  {kubectl} -n {namespace} delete llm {name}                  # before another example: two engines at once are all that a small machine bears
+  {kubectl} -n {namespace} apply -f examples/pvc-minimal.yaml
   make down
 
 On a GPU cluster: build the two images (operator/Dockerfile, runtime/Dockerfile), `helm install` the chart with them (docs/install.md), and in the manifest
@@ -41,7 +43,7 @@ def main() -> int:
     except MissingPrerequisiteError as error:
         say(f"error: {error}")
         return 2
-    except (AssertionError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
+    except (AssertionError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         say(f"error: {error}")
         say("`make demo` again goes on where it stopped; `make down` removes everything")
         return 1

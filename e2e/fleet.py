@@ -51,12 +51,10 @@ class Fleet:
         """Install or upgrade the operator from this checkout, with the images made from it, and wait until both replicas are ready."""
         self.namespace(SYSTEM)
         there = self.kubectl.get("deployment", RELEASE, SYSTEM) is not None
-        values = {
-            "image.repository": "localhost/llmfleet-operator",
-            "image.tag": "dev",
-            "runtimeImage.repository": "localhost/llmfleet-runtime",
-            "runtimeImage.tag": "dev",
-        }
+        # A helm that was killed leaves its release locked, and refuses every later one.
+        locked = "owner=helm,name=llmfleet,status in (pending-install,pending-upgrade,pending-rollback,uninstalling)"
+        self.kubectl.must("-n", SYSTEM, "delete", "secret", "-l", locked)
+        values = {"image.tag": "dev", "runtimeImage.tag": "dev"}
         settings = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
         self.helm("upgrade", "--install", RELEASE, str(REPOSITORY / "charts" / "llmfleet"), "--namespace", SYSTEM, *settings)
         if there:
@@ -118,7 +116,11 @@ class Fleet:
 
 def answers(clients: subprocess.Popen[str], *, within_seconds: float) -> list[Answer]:
     """Wait for clients to end, and return every answer."""
-    output, errors = clients.communicate(timeout=within_seconds)
+    try:
+        output, errors = clients.communicate(timeout=within_seconds)
+    except subprocess.TimeoutExpired:
+        clients.kill()
+        raise
     found = [Answer(**json.loads(line)) for line in output.splitlines()]
     assert found, errors
     return found

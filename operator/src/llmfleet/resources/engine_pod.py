@@ -99,9 +99,12 @@ def _engine_container(blueprint: Blueprint, overrides: PodSpecOverrides) -> Mani
             {"name": names.PORT_LAUNCHER, "containerPort": names.LAUNCHER_PORT, "protocol": "TCP"},
         ],
         # The launcher answers from its first second and knows whether vLLM lives and answers: no start-up probe is needed.
-        "livenessProbe": _probe("/livez", period_seconds=10),
+        # A launcher that hangs itself would use up all of the pod's grace period before it is killed: the probe has a shorter one.
+        "livenessProbe": {**_probe("/livez", period_seconds=10), "terminationGracePeriodSeconds": STOP_MARGIN_SECONDS},
         "readinessProbe": _probe("/readyz", period_seconds=2),
         "securityContext": _restricted(),
+        # What ends without the launcher's word (the kernel's out-of-memory kill, a missing interpreter) still says something.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [*mounts, *(mount.to_wire() for mount in (changes.volume_mounts if changes else ()))],
     }
     if resources := _resources(blueprint, changes.resources if changes else None):
@@ -116,6 +119,7 @@ def _runtime_container(blueprint: Blueprint) -> Manifest:
         "command": ["python3", "/llmfleet-runtime/runtime.pyz", "install", names.RUNTIME_DIR],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
         "securityContext": _restricted(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": names.VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR}],
     }
 
