@@ -10,8 +10,9 @@ from typing import Final
 TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 """Connections of the pod's network namespace (proc_net_tcp in the kernel's documentation)."""
 
-OPEN_STATES: Final = frozenset({"01", "04", "08"})
-"""ESTABLISHED, FIN_WAIT1 (the last bytes are not acknowledged yet) and CLOSE_WAIT (the client has sent all it will); include/net/tcp_states.h."""
+OPEN_STATES: Final = frozenset({"01", "04", "08", "09", "0B"})
+"""ESTABLISHED, CLOSE_WAIT (the client has sent all it will), and the last bytes not acknowledged yet: FIN_WAIT1, LAST_ACK (the client had closed its side),
+CLOSING (both closed at once); include/net/tcp_states.h."""
 
 
 def count(port: int, tables: Iterable[Path] = TABLES) -> int | None:

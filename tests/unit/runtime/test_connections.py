@@ -1,6 +1,8 @@
 import socket
 from pathlib import Path
 
+import pytest
+
 from llmfleet_runtime.connections import count
 
 
@@ -16,6 +18,17 @@ def test_a_connection_counts_on_the_server_s_side_until_it_is_closed() -> None:
         accepted.close()
         client.close()
         assert count(port) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "open_ones"),
+    [("01", 1), ("04", 1), ("08", 1), ("09", 1), ("0B", 1), ("05", 0), ("06", 0), ("07", 0), ("0A", 0)],
+    ids=["ESTABLISHED", "FIN_WAIT1", "CLOSE_WAIT", "LAST_ACK", "CLOSING", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "LISTEN"],
+)
+def test_a_connection_is_open_until_its_last_byte_is_acknowledged(tmp_path: Path, state: str, open_ones: int) -> None:
+    table = tmp_path / "tcp"
+    table.write_text(f"  sl  local_address rem_address   st\n   0: 0100007F:1F40 0100007F:9C40 {state} 00000000:00000000\n")
+    assert count(8000, tables=[table]) == open_ones
 
 
 def test_ipv6_connections_count() -> None:
