@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -126,6 +127,10 @@ def _write(target: int, content: bytes) -> bool:
     while view:
         try:
             view = view[os.write(target, view) :]
+        except BlockingIOError:  # Someone has made our output non-blocking: full for now is not closed.
+            writable = select.poll()
+            writable.register(target, select.POLLOUT)
+            writable.poll()
         except OSError:
             return False
     return True

@@ -1,4 +1,5 @@
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -118,3 +119,27 @@ def test_an_engine_whose_output_nobody_reads_is_not_held_up() -> None:
     writing.join(10)
     os.close(target_write)
     assert len(lines) == 100
+
+
+def test_output_that_is_full_for_now_is_waited_for_where_it_does_not_block() -> None:
+    source_read, source_write = os.pipe()
+    target_read, target_write = os.pipe()
+    os.set_blocking(target_write, False)
+    with suppress(BlockingIOError):
+        while os.write(target_write, b"x" * 4096):  # Whole pages: not a byte is left free.
+            pass
+    lines: list[str] = []
+    writing = pump(source_read, target_write, lines.append)
+    os.write(source_write, b"engine\n")
+    os.close(source_write)
+    writing.join(0.5)  # It waits now; had it given up, it would have ended.
+    received = bytearray()
+    while not received.endswith(b"engine\n") and writing.is_alive():
+        received += os.read(target_read, 65536)
+    writing.join(10)
+    os.close(target_write)
+    while chunk := os.read(target_read, 65536):
+        received += chunk
+    os.close(target_read)
+    assert received.endswith(b"engine\n")
+    assert received.count(b"engine") == 1
