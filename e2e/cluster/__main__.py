@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from e2e.cluster.bare import BareCluster
+from e2e.cluster.bare import MAX_NODES, BareCluster
 from e2e.cluster.images import IMAGES
 from e2e.cluster.prerequisites import MissingPrerequisiteError
 from e2e.cluster.progress import say
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description="A Kubernetes cluster of processes on this machine, for end-to-end tests.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     up = verbs.add_parser("up", help="make the cluster, or complete it")
-    up.add_argument("--nodes", type=int, default=1, help="how many nodes (default 1)")
+    up.add_argument("--nodes", type=int, default=1, choices=range(1, MAX_NODES + 1), metavar="N", help=f"how many nodes, at most {MAX_NODES} (default 1)")
     up.add_argument("--accelerators", type=int, default=4, help="how many nvidia.com/gpu each node claims to have (default 4)")
     up.add_argument("--image", action="append", default=[], choices=sorted(IMAGES), help="also load this image; may be repeated")
     verbs.add_parser("status", help="print what runs and what is ready")

@@ -8,7 +8,21 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster import addons, binaries, components, images, mounts, network, node_processes, packages, prerequisites, processes, sysctls, tiny_model
+from e2e.cluster import (
+    addons,
+    binaries,
+    components,
+    controlplane,
+    images,
+    mounts,
+    network,
+    node_processes,
+    packages,
+    prerequisites,
+    processes,
+    sysctls,
+    tiny_model,
+)
 from e2e.cluster.components import ControlPlaneSettings
 from e2e.cluster.containerd import Containerd
 from e2e.cluster.filelock import exclusive
@@ -21,7 +35,7 @@ from e2e.cluster.readiness import ApiClient, NotReadyError, wait_until
 
 _PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "pause")
 _READY_SECONDS = 120.0  # seen: 4 for the API server, 5 for a node, 8 for DNS; a busy machine takes several times that
-_MAX_NODES = 8
+MAX_NODES = 8
 _ALWAYS_LOADED = ("pause", "coredns")
 
 
@@ -29,8 +43,8 @@ class BareCluster:
     """The `bare` provider; see ClusterProvider."""
 
     def __init__(self, *, nodes: int = 1, accelerators: int = 4) -> None:
-        if not 1 <= nodes <= _MAX_NODES:
-            raise ValueError(f"between 1 and {_MAX_NODES} nodes, not {nodes}")
+        if not 1 <= nodes <= MAX_NODES:
+            raise ValueError(f"between 1 and {MAX_NODES} nodes, not {nodes}")
         self._state = state_folder()
         self._nodes = [Node(index, self._state) for index in range(nodes)]
         self._accelerators = accelerators
@@ -47,6 +61,7 @@ class BareCluster:
     def up(self) -> None:
         """See ClusterProvider."""
         prerequisites.check(root=True)
+        controlplane.end_orphans()
         packages.ensure()
         paths = binaries.ensure((*_PROGRAMS, "helm"))
         with self._lock():
@@ -67,6 +82,7 @@ class BareCluster:
     def down(self, *, purge: bool = False) -> None:
         """See ClusterProvider."""
         prerequisites.check_root()
+        controlplane.end_orphans()
         with self._lock():
             # The state folder is made first and removed last: without it nothing of ours is there, and what has our names is another cache's cluster.
             if self._state.is_dir():
@@ -78,6 +94,7 @@ class BareCluster:
                     for child in cache_folder().iterdir():
                         if child.name != "cluster.lock":
                             mounts.remove_tree(child) if child.is_dir() else child.unlink()
+        packages.ensure([])  # what a killed installation left half done, and its policy for services
         say(f"Debian packages stay installed: {', '.join(packages.NEEDED)}")
         if not purge:
             say(f"Programs and images stay in {cache_folder()}, so the next `up` is quick; `down --purge` deletes them too")
@@ -131,17 +148,22 @@ class BareCluster:
         """See ClusterProvider."""
         volume, volume_claim = tiny_model.volume_and_claim(namespace, claim, tiny_model.ensure().parent)
         client = self._client()
-        old_status, old = client.request("GET", f"/api/v1/persistentvolumes/{volume['metadata']['name']}")
-        if old_status == 200 and old["status"].get("phase") in ("Released", "Failed"):
-            # Its claim was deleted, with its namespace perhaps, and a volume is bound to its first claim for ever: it points to a folder, so make it anew.
-            client.request("DELETE", f"/api/v1/persistentvolumes/{volume['metadata']['name']}")
-            wait_until(lambda: not client.ok(f"/api/v1/persistentvolumes/{volume['metadata']['name']}"), "deletion of the volume", timeout_seconds=30)
+        path = f"/api/v1/persistentvolumes/{volume['metadata']['name']}"
+        old_status, old = client.request("GET", path)
+        claim_status, old_claim = client.request("GET", f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}")
+        if old_status == 200 and tiny_model.is_of_a_dead_claim(old, old_claim if claim_status == 200 else None):
+            # A volume is bound to its first claim for ever: it points to a folder, so make it anew.
+            client.request("DELETE", path)
+            # The controller lets it go only when it has seen that the claim is gone, at its next round at the latest: every 15 s.
+            wait_until(lambda: client.request("GET", path)[0] == 404, "deletion of the volume", timeout_seconds=60)
         client.apply(volume, "persistentvolumes")
         client.apply(volume_claim, "persistentvolumeclaims")
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """See ClusterProvider."""
-        return ["nsenter", f"--net=/run/netns/{self._nodes[0].namespace}", *command]
+        # Marked, so that what a killed test started there is found and ended.
+        mark = [f"{name}={value}" for name, value in controlplane.owner_mark().items()]
+        return ["env", *mark, "nsenter", f"--net=/run/netns/{self._nodes[0].namespace}", *command]
 
     def _lock(self) -> AbstractContextManager[None]:
         return exclusive(cache_folder() / "cluster.lock", "another run of e2e.cluster")
@@ -156,7 +178,7 @@ class BareCluster:
 
     def _all_nodes(self) -> list[Node]:
         """Return every node that there might be: an earlier run may have had more of them."""
-        return [Node(index, self._state) for index in range(_MAX_NODES)]
+        return [Node(index, self._state) for index in range(MAX_NODES)]
 
     def _present_nodes(self) -> list[Node]:
         return [node for node in self._all_nodes() if self._supervisor.records.read(f"kubelet-{node.name}") is not None]

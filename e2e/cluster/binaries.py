@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.cluster import packages
 from e2e.cluster.filelock import exclusive
 from e2e.cluster.locations import SOURCE, cache_folder
 from e2e.cluster.progress import say, step
@@ -108,6 +109,7 @@ def ensure(names: Iterable[str] = ALL) -> dict[str, Path]:
 
 
 def _build(group: Group) -> None:
+    packages.ensure(["ca-certificates"])
     root = group.folder.parent
     root.mkdir(parents=True, exist_ok=True)
     for left in root.glob(f".{group.name}-*"):  # of a killed build: we hold the lock, so nobody else is at work on it

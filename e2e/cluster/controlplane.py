@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from e2e.cluster import binaries, components, processes
+from e2e.cluster import binaries, components, packages, processes
 from e2e.cluster.components import ControlPlaneSettings, Ports
 from e2e.cluster.readiness import ApiClient, NotReadyError, wait_until
 
-_OWNER_VARIABLE = "LLMFLEET_CONTROL_PLANE_OWNER"
+OWNER_VARIABLE = "LLMFLEET_CONTROL_PLANE_OWNER"
 _READY_SECONDS = 60.0  # seen: 3 to 4; a loaded continuous-integration machine takes several times that
 _PORT_ATTEMPTS = 3  # a free port may be taken by somebody else before its server binds it
 
@@ -35,8 +35,7 @@ class ControlPlane:
         self._hpa_sync_seconds = hpa_sync_seconds
         self._controllers = controllers
         self._settings: ControlPlaneSettings | None = None
-        owner = f"{os.getpid()}:{processes.start_ticks(os.getpid())}"
-        self._supervisor = processes.Supervisor(self._state, {_OWNER_VARIABLE: owner})
+        self._supervisor = processes.Supervisor(self._state, owner_mark())
 
     @property
     def settings(self) -> ControlPlaneSettings:
@@ -90,6 +89,7 @@ class ControlPlane:
         """
         end_orphans()
         self.stop()
+        packages.ensure(["openssl", "ca-certificates"])
         programs = binaries.ensure(["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"])
         self._state.mkdir(parents=True, exist_ok=True)
         for attempt in range(_PORT_ATTEMPTS):
@@ -149,10 +149,15 @@ class ControlPlane:
             raise NotReadyError(f"{error}\n{words}") from None
 
 
+def owner_mark() -> dict[str, str]:
+    """Return the environment of a process that is to end with this one, should this one be killed: see `end_orphans`."""
+    return {OWNER_VARIABLE: f"{os.getpid()}:{processes.start_ticks(os.getpid())}"}
+
+
 def end_orphans() -> int:
-    """End the processes of control planes whose test has died; return how many there were."""
+    """End the processes that carry the mark of one that has died: control planes and what ran beside them; return how many there were."""
     orphans = []
-    for process, owner in processes.marked(_OWNER_VARIABLE):
+    for process, owner in processes.marked(OWNER_VARIABLE):
         pid, _, ticks = owner.partition(":")
         if not (pid.isdigit() and ticks.isdigit() and processes.Process(int(pid), int(ticks)).alive):
             orphans.append(process)

@@ -66,8 +66,9 @@ def _ensure_node(node: Node) -> None:
     for interface in ("lo", "eth0"):
         _ip("-n", node.namespace, "link", "set", interface, "up")
     _ip("-n", node.namespace, "route", "replace", "default", "via", HOST_IP)
-    # A setting of the namespace, not of the machine.
-    subprocess.run(["nsenter", f"--net=/run/netns/{node.namespace}", "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
+    # A setting of the namespace, not of the machine; without the program sysctl, which a small machine lacks.
+    forward = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+    subprocess.run(["nsenter", f"--net=/run/netns/{node.namespace}", "sh", "-c", forward], check=True)
 
 
 def _exists(interface: str, namespace: str | None = None) -> bool:

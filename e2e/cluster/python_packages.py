@@ -98,7 +98,7 @@ def python311() -> str:
         MissingPrerequisiteError: there is none.
 
     """
-    for candidate in (sys.executable, shutil.which(f"python{PYTHON_VERSION}"), "/usr/bin/python3"):
+    for candidate in (sys.executable, shutil.which(f"python{PYTHON_VERSION}"), f"/usr/bin/python{PYTHON_VERSION}", "/usr/bin/python3"):
         if candidate and Path(candidate).exists():
             found = subprocess.run([candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=False)
             if found.stdout.strip() == PYTHON_VERSION:

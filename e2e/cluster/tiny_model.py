@@ -38,6 +38,14 @@ def ensure() -> Path:
     return folder
 
 
+def is_of_a_dead_claim(volume: dict[str, Any], claim: dict[str, Any] | None) -> bool:
+    """Whether a volume belongs to a claim that was deleted; right after that its phase is still Bound, and only the claim's uid tells."""
+    if volume.get("status", {}).get("phase") in ("Released", "Failed"):
+        return True
+    bound_to = volume["spec"].get("claimRef", {}).get("uid")
+    return bound_to is not None and (claim is None or claim["metadata"]["uid"] != bound_to)
+
+
 def volume_and_claim(namespace: str, claim: str, host_folder: Path) -> list[dict[str, Any]]:
     """Return a static PersistentVolume on a folder of the node and its claim: the restricted profile refuses hostPath in pods.
 

@@ -1,7 +1,11 @@
 """Which process is ours: told by pid and start time, found by the mark in its environment."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+from e2e.cluster import controlplane
 from e2e.cluster.processes import Process, Program, Record, Records, marked, start_ticks
 
 
@@ -63,3 +67,18 @@ def test_marked_processes_are_found_with_their_value(tmp_path: Path) -> None:
 def test_program_in_a_namespace_is_started_by_nsenter() -> None:
     program = Program("kubelet", ("kubelet", "--x"), "llmfleet-node0")
     assert program.full_command == ("nsenter", "--net=/run/netns/llmfleet-node0", "kubelet", "--x")
+
+
+def test_what_a_killed_test_started_is_ended_and_a_living_ones_is_not() -> None:
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with (
+        subprocess.Popen(sleep, env={**os.environ, controlplane.OWNER_VARIABLE: "999999999:1"}) as orphan,
+        subprocess.Popen(sleep, env={**os.environ, **controlplane.owner_mark()}) as child,
+    ):
+        try:
+            controlplane.end_orphans()
+            orphan.wait(10)
+            assert child.poll() is None
+        finally:
+            orphan.kill()
+            child.kill()

