@@ -108,6 +108,7 @@ def _one_program(reference: str, program: str) -> Image:
 _OPERATOR_USER = Owner(65532, 65532)
 _PROJECT = REPOSITORY / "operator" / "pyproject.toml"
 _CONSTRAINTS = REPOSITORY / "constraints.txt"
+_BUILD = ("--build-constraint", str(_CONSTRAINTS))
 _OPERATOR_SOURCE = REPOSITORY / "operator" / "src"
 _OPERATOR_COMMAND = f'#!{_INTERPRETER}\nimport runpy\n\nrunpy.run_module("llmfleet", run_name="__main__", alter_sys=True)\n'
 
@@ -117,7 +118,7 @@ def _operator_dependencies_key() -> str:
 
 
 def _operator_code_key() -> str:
-    return content_key(files=[_PROJECT, *source_files(_OPERATOR_SOURCE)])
+    return content_key(files=[_PROJECT, _CONSTRAINTS, *source_files(_OPERATOR_SOURCE)])
 
 
 def _operator_layers() -> list[Layer]:
@@ -126,9 +127,14 @@ def _operator_layers() -> list[Layer]:
         "operator-dependencies",
         _operator_dependencies_key(),
         "install the operator's dependencies",
-        lambda folder: install(folder, ["--constraint", str(_CONSTRAINTS), "--requirement", str(_PROJECT)]),
+        lambda folder: install(folder, ["--constraint", str(_CONSTRAINTS), *_BUILD, "--requirement", str(_PROJECT)]),
     )
-    code = folder_of("operator-code", _operator_code_key(), "build the operator's package", lambda folder: install(folder, ["--no-deps", str(_PROJECT.parent)]))
+    code = folder_of(
+        "operator-code",
+        _operator_code_key(),
+        "build the operator's package",
+        lambda folder: install(folder, ["--no-deps", *_BUILD, str(_PROJECT.parent)]),
+    )
     without_scripts = frozenset({"bin", ".lock"})  # their first line names this machine's Python
     return [
         Layer((Tree(base_root.PYTHON.ensure()), *_accounts("llmfleet", _OPERATOR_USER, "/"))),
