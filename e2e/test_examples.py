@@ -10,7 +10,7 @@ ON_THE_NODE = [name for name in FILES if name.startswith("pvc-")]
 ELSEWHERE = [name for name in FILES if not name.startswith("pvc-")]
 
 
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("file", ON_THE_NODE)
 async def test_an_example_whose_model_is_here_becomes_ready_and_answers(file: str, fleet: Fleet, namespace: str) -> None:
     path = str(REPOSITORY / "examples" / file)
@@ -34,7 +34,7 @@ def gpu_namespace(fleet: Fleet, namespace: str) -> str:
     return namespace
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize("file", ELSEWHERE)
 async def test_an_example_for_a_gpu_cluster_is_accepted_and_names_what_it_waits_for(file: str, fleet: Fleet, gpu_namespace: str) -> None:
     path = str(REPOSITORY / "examples" / file)

@@ -16,7 +16,7 @@ FAILURES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
 """Name: changes of the example, reason, part of the message, whether waiting is in vain."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("name", FAILURES)
 async def test_a_failure_is_named_with_its_cause(name: str, fleet: Fleet, namespace: str) -> None:
     changes, reason, words, final = FAILURES[name]
@@ -37,7 +37,7 @@ async def test_a_failure_is_named_with_its_cause(name: str, fleet: Fleet, namesp
         fleet.kubectl.must("-n", namespace, "delete", "llm", name, "--cascade=foreground", "--timeout=120s")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 async def test_a_bad_change_leaves_the_old_replica_serving_when_it_is_refused(fleet: Fleet, namespace: str) -> None:
     fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example("pvc-minimal.yaml"))
     fleet.wait_ready("minimal", namespace)

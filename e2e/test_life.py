@@ -14,6 +14,18 @@ NAME = "queue"
 MANIFEST = "pvc-autoscaling-queue.yaml"
 
 
+@pytest.fixture(scope="module")
+def failed_before(request: pytest.FixtureRequest) -> int:
+    """How many tests of other modules have failed."""
+    return request.session.testsfailed
+
+
+@pytest.fixture(autouse=True)
+def _the_test_before_passed(request: pytest.FixtureRequest, failed_before: int) -> None:
+    if request.session.testsfailed > failed_before:
+        pytest.skip("a test before it failed, and this one goes on where that one should have ended")
+
+
 def _apply(fleet: Fleet, namespace: str, *, max_length: int = 2000, down_after_seconds: int = 300, **autoscaling: object) -> None:
     scaling = {"behavior": {"scaleDown": {"stabilizationWindowSeconds": down_after_seconds}}, **autoscaling}
     fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example(MANIFEST, model={"maxLength": max_length}, autoscaling=scaling))
@@ -81,14 +93,18 @@ async def test_a_queue_brings_a_second_replica_and_it_answers_too(fleet: Fleet, 
 async def test_a_scale_down_loses_none_of_twenty_streams(fleet: Fleet, namespace: str) -> None:
     assert len(fleet.ready_engines(NAME, namespace)) == 2
     streams = fleet.chat(fleet.url(NAME, namespace), NAME, requests=20, concurrency=20, max_tokens=1900)
-    await eventually(lambda: _in_flight(fleet, namespace) > 0, within_seconds=60, what="the streams run")
-    # With a target of 100 one replica bears the twenty; the demand falls while they stream, and the HPA follows at once.
-    _apply(fleet, namespace, down_after_seconds=0, queueDepth={"target": 100})
+    try:
+        await eventually(lambda: _in_flight(fleet, namespace) > 0, within_seconds=60, what="the streams run")
+        # With a target of 100 one replica bears the twenty; the demand falls while they stream, and the HPA follows at once.
+        _apply(fleet, namespace, down_after_seconds=0, queueDepth={"target": 100})
 
-    await eventually(lambda: len(fleet.engines(NAME, namespace)) == 1, within_seconds=90, what="one replica is told to stop")
-    assert streams.poll() is None, "the streams go on when a replica is told to stop"
-    await eventually(lambda: _in_flight(fleet, namespace, stopping=True) > 0, within_seconds=60, what="the stopping replica still streams")
-    found = await asyncio.to_thread(answers, streams, within_seconds=600)
+        await eventually(lambda: len(fleet.engines(NAME, namespace)) == 1, within_seconds=90, what="one replica is told to stop")
+        assert streams.poll() is None, "the streams go on when a replica is told to stop"
+        await eventually(lambda: _in_flight(fleet, namespace, stopping=True) > 0, within_seconds=60, what="the stopping replica still streams")
+        found = await asyncio.to_thread(answers, streams, within_seconds=600)
+    finally:
+        streams.kill()
+        streams.wait(30)
     assert [answer for answer in found if not (answer.complete and answer.tokens == 1900)] == []
     assert len(found) == 20
 
