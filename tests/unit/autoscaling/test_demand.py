@@ -27,7 +27,7 @@ def load(waiting: int, running: int, *, replicas: int = 1, slots: int = 256, ori
 
 
 def ready(count: int) -> Replicas:
-    return Replicas(wanted=count, ready=pods(count), loading_since_seconds=None)
+    return Replicas(wanted=count, ready=pods(count), raised_at_seconds=NOW)
 
 
 def replicas_of(answer: Demand | NoData) -> int:
@@ -53,19 +53,19 @@ def test_peers_14_a_queue_of_150_does_not_ask_for_50_replicas() -> None:
 
 def test_peers_14_replicas_on_their_way_are_not_asked_for_again() -> None:
     """Peers go 2, 4, 8, 16 while the first of them still loads."""
-    loading = Replicas(wanted=2, ready=pods(1), loading_since_seconds=NOW - 60)
+    loading = Replicas(wanted=2, ready=pods(1), raised_at_seconds=NOW - 60)
     answer = demand(load(1500, 256), QUEUE, WIDE, loading, NOW)
     assert answer == Demand(2, "1,756 in flight / (256 slots + 4 queue) per replica = 7; 1 replica still loading, no more until then")
 
 
 def test_replicas_whose_pods_do_not_exist_yet_are_on_their_way() -> None:
-    assert replicas_of(demand(load(1500, 256), QUEUE, WIDE, Replicas(wanted=2, ready=pods(1), loading_since_seconds=None), NOW)) == 2
+    assert replicas_of(demand(load(1500, 256), QUEUE, WIDE, Replicas(wanted=2, ready=pods(1), raised_at_seconds=NOW), NOW)) == 2
 
 
 def test_peers_15_no_data_is_an_error_and_never_zero() -> None:
     answer = demand(None, QUEUE, WIDE, ready(2), NOW)
     assert answer == NoData("none of 2 ready replicas answered for 15 s (pod-0, pod-1)")
-    assert isinstance(demand(None, QUEUE, WIDE, Replicas(wanted=1, ready=frozenset(), loading_since_seconds=NOW), NOW), NoData)
+    assert isinstance(demand(None, QUEUE, WIDE, Replicas(wanted=1, ready=frozenset(), raised_at_seconds=NOW), NOW), NoData)
 
 
 def test_peers_15_a_ready_replica_that_is_silent_makes_the_load_unknown() -> None:
@@ -89,10 +89,16 @@ def test_peers_16_a_step_asks_for_all_it_needs_at_once() -> None:
 @pytest.mark.parametrize("late", [0, 1000])
 def test_peers_18_a_replica_that_never_comes_does_not_block_decisions(late: float) -> None:
     """After the deadline demand rises again; fall it may at any time."""
-    stuck = Replicas(wanted=3, ready=pods(2), loading_since_seconds=NOW - LOADING_DEADLINE_SECONDS - late)
+    stuck = Replicas(wanted=3, ready=pods(2), raised_at_seconds=NOW - LOADING_DEADLINE_SECONDS - late)
     assert replicas_of(demand(load(1000, 512, replicas=2), QUEUE, WIDE, stuck, NOW)) == 6
-    loading = Replicas(wanted=3, ready=pods(2), loading_since_seconds=NOW)
+    loading = Replicas(wanted=3, ready=pods(2), raised_at_seconds=NOW)
     assert replicas_of(demand(load(0, 10, replicas=2), QUEUE, WIDE, loading, NOW)) == 1
+
+
+def test_a_rollout_that_replaces_replicas_one_by_one_does_not_stop_the_scaler() -> None:
+    """One of eight is always loading, for an hour: nobody asked for it anew."""
+    rolling = Replicas(wanted=8, ready=pods(7), raised_at_seconds=NOW - 3600)
+    assert replicas_of(demand(load(2000, 1792, replicas=7), QUEUE, WIDE, rolling, NOW)) == 15
 
 
 def test_an_idle_service_keeps_its_minimum() -> None:

@@ -24,7 +24,7 @@ def situations(draw: st.DrawFn) -> tuple[Slots, frozenset[str], Replicas]:
     """Slots, the replicas heard, and the replicas there are."""
     names = [f"pod-{number}" for number in range(6)]
     there, heard = draw(st.sets(st.sampled_from(names))), draw(st.sets(st.sampled_from(names), min_size=1))
-    since = draw(st.none() | st.floats(NOW - 2 * LOADING_DEADLINE_SECONDS, NOW))
+    since = draw(st.floats(NOW - 2 * LOADING_DEADLINE_SECONDS, NOW))
     return draw(slots), frozenset(heard), Replicas(draw(st.integers(0, 12)), frozenset(there), since)
 
 
@@ -57,8 +57,8 @@ def test_demand_does_not_rise_while_replicas_load(
 ) -> None:
     count, heard, replicas = situation
     answer = demand(Load(waiting, running, count, heard), target, limits, replicas, NOW)
-    since = replicas.loading_since_seconds
-    if isinstance(answer, Demand) and replicas.loading and (since is None or NOW - since < LOADING_DEADLINE_SECONDS):
+    since = replicas.raised_at_seconds
+    if isinstance(answer, Demand) and replicas.loading and NOW - since < LOADING_DEADLINE_SECONDS:
         assert answer.replicas <= max(replicas.wanted, limits.minimum)
 
 
@@ -73,7 +73,7 @@ def test_silence_never_scales_down(situation: tuple[Slots, frozenset[str], Repli
 @given(situations(), st.integers(0, 1000), requests, requests)
 def test_the_replicas_suffice_and_one_fewer_would_not(situation: tuple[Slots, frozenset[str], Replicas], queue: int, waiting: int, running: int) -> None:
     count, heard, _ = situation
-    answer = demand(Load(waiting, running, count, heard), QueueDepthTarget(queue), Bounds(1, 10**9), Replicas(1, frozenset(), None), NOW)
+    answer = demand(Load(waiting, running, count, heard), QueueDepthTarget(queue), Bounds(1, 10**9), Replicas(1, frozenset(), 0.0), NOW)
     if isinstance(answer, Demand) and answer.replicas > 1:
         capacity = count.count + queue
         assert (answer.replicas - 1) * capacity < waiting + running <= answer.replicas * capacity

@@ -9,8 +9,10 @@ from llmfleet.reconcile.failures import Failure
 from llmfleet.resources.workload import Progress
 
 
-def progress(wanted: int = 1, existing: int = 1, updated: int = 1, ready: int = 1, *, observed: bool = True, refused: str | None = None) -> Progress:
-    return Progress(observed, wanted, existing, updated, ready, refused)
+def progress(
+    wanted: int = 1, existing: int = 1, updated: int = 1, ready: int = 1, *, observed: bool = True, overdue: bool = False, refused: str | None = None
+) -> Progress:
+    return Progress(observed, wanted, existing, updated, ready, overdue, refused)
 
 
 def seen(**changes: Any) -> Observation:
@@ -23,6 +25,14 @@ TABLE = [
     ("stopped", seen(progress=progress(0, 0, 0, 0)), Reason.STOPPED, "TFFTF"),
     ("not made yet", seen(progress=None), Reason.ROLLING_OUT, "FTFTF"),
     ("not seen by its controller", seen(progress=progress(observed=False)), Reason.ROLLING_OUT, "FTFTT"),
+    (
+        "the pods of the specification before",
+        seen(progress=progress(observed=False, ready=0), failure=Failure(0, Reason.CRASH_LOOP, "x", final=True)),
+        Reason.ROLLING_OUT,
+        "FTFTF",
+    ),
+    ("nothing moves any more", seen(progress=progress(ready=0, overdue=True)), Reason.LOADING, "FFTTF"),
+    ("a configuration is missing", seen(problems=[Problem(Reason.CONFIG_ERROR, "x")]), Reason.CONFIG_ERROR, "FFTTT"),
     ("old replicas", seen(progress=progress(2, 2, 1, 2)), Reason.ROLLING_OUT, "FTFTT"),
     ("scaling down", seen(progress=progress(1, 2, 2, 2)), Reason.ROLLING_OUT, "FTFTT"),
     ("loading", seen(progress=progress(ready=0)), Reason.LOADING, "FTFTF"),

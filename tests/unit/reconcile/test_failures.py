@@ -35,6 +35,7 @@ def test_both_faces_of_a_failed_pull_read_the_same(reason: str) -> None:
         ("ValueError: no\n", "container engine: ValueError: no"),
         ("", "container engine: Error, exit code 1"),
         ("[1]", "container engine: [1]"),
+        pytest.param("[" * 4096, "container engine: " + "[" * 4096, id="nested beyond measure"),
         ('{"other": 1}', 'container engine: {"other": 1}'),
     ],
 )

@@ -14,7 +14,7 @@ from llmfleet.kube.store import Store
 from llmfleet.reconcile.apply import Applier
 from llmfleet.reconcile.desired import Installation
 from llmfleet.reconcile.inputs import Gatherer
-from llmfleet.reconcile.reconciler import FOREIGN_SECONDS, PATIENCE, SETTLE_SECONDS, Again, Reconciler
+from llmfleet.reconcile.reconciler import PATIENCE, SETTLE_SECONDS, UNWATCHED_SECONDS, Again, Reconciler
 from llmfleet.resources.blueprint import Platform
 from llmfleet.server.watching import WATCHED
 from tests.unit.reconcile.api_server import ApiServer
@@ -133,7 +133,7 @@ async def test_a_foreign_service_is_left_alone(house: House) -> None:
 
 async def test_a_foreign_workload_is_named_looked_for_again_and_replaced_when_it_goes(house: House) -> None:
     house.api.objects[WORKLOAD] = {**foreign(name="x-engine"), "apiVersion": "apps/v1", "kind": "Deployment"}
-    assert await house.look() == Again(FOREIGN_SECONDS, failed=False)
+    assert await house.look() == Again(UNWATCHED_SECONDS, failed=False)
     assert house.api.writes == ["PATCH llmservices/x/status"]
     assert "Deployment x-engine exists" in house.api.bodies[0]["status"]["conditions"][0]["message"]
     del house.api.objects[WORKLOAD]
@@ -159,7 +159,7 @@ async def test_a_child_that_names_us_but_is_not_controlled_by_us_is_no_predecess
         "apiVersion": "apps/v1",
         "kind": "Deployment",
     }
-    assert await house.look() == Again(FOREIGN_SECONDS, failed=False)
+    assert await house.look() == Again(UNWATCHED_SECONDS, failed=False)
 
 
 async def test_what_is_no_longer_wanted_is_pruned_by_its_uid(house: House) -> None:
@@ -197,3 +197,42 @@ async def test_a_refusal_longer_than_a_condition_may_be_is_still_said(house: Hou
     house.api.refuse("deployments/x-engine", 422, "x" * 40_000)
     assert await house.look() is None
     assert house.api.writes[-1] == "PATCH llmservices/x/status"
+
+
+async def test_an_edit_that_comes_with_the_answer_to_our_status_is_not_lost(house: House) -> None:
+    await house.look()
+    house.now = SETTLE_SECONDS
+    house.api.objects[LLMSERVICE.path("ns", "x")]["metadata"]["generation"] = 2
+    assert await house.look() == Again(0.0, failed=False)
+    assert house.api.writes == ["PATCH llmservices/x/status"]
+
+
+async def test_a_missing_config_map_replaces_no_replica_that_serves(house: House) -> None:
+    env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "a"}}}]
+    house.wants(engine={"env": env})
+    assert await house.look() == Again(UNWATCHED_SECONDS, failed=False)
+    assert house.api.writes == ["PATCH llmservices/x/status"]
+    conditions = {item["type"]: item for item in house.api.bodies[0]["status"]["conditions"]}
+    assert conditions["Ready"]["reason"] == "ConfigError"
+    assert conditions["Ready"]["message"] == "ConfigMap settings does not exist: create it, or correct the reference"
+    config_map = {"metadata": {"name": "settings", "namespace": "ns"}, "data": {"a": "1"}}
+    house.api.objects["/api/v1/namespaces/ns/configmaps/settings"] = config_map
+    await house.look()
+    assert house.api.writes == CHILDREN
+
+
+async def test_a_problem_with_a_sibling_does_not_stop_scaling(house: House) -> None:
+    house.wants(replicas=0)
+    house.api.objects[CLIENT_SERVICE] = foreign()
+    await house.look()
+    assert "PATCH deployments/x-engine/scale" in house.api.writes
+
+
+async def test_a_refused_scale_is_told(house: House) -> None:
+    house.wants(replicas=3)
+    house.api.refuse("deployments/x-engine/scale", 403, "policy denies it")
+    await house.look()
+    house.now = SETTLE_SECONDS
+    await house.look()
+    conditions = {item["type"]: item for item in house.api.bodies[-1]["status"]["conditions"]}
+    assert "the number of replicas of x-engine: policy denies it" in conditions["Ready"]["message"]

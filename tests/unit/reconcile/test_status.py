@@ -14,12 +14,14 @@ from llmfleet.resources.workload import Progress
 INSTALLATION = Installation(Platform("runtime:1", 3), built_in_profiles(), "cpu")
 
 
-def shown(before: dict[str, Any], now: str, *, ready: int = 1, refusal: str | None = None, source: str = "pvc://models/tiny") -> dict[str, Any]:
+def shown(
+    before: dict[str, Any], now: str, *, ready: int = 1, refusal: str | None = None, source: str = "pvc://models/tiny", applied: bool = True
+) -> dict[str, Any]:
     metadata = {"name": "x", "namespace": "ns", "uid": "u", "generation": 2}
     raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": {"model": {"source": source}}, "status": before}
-    seen = Observation(refusal, (), Progress(True, 1, 1, 1, ready, None), None, None)
+    seen = Observation(refusal, (), Progress(True, 1, 1, 1, ready, False, None), None, None)
     decision = desired(raw, INSTALLATION, {})
-    return status(raw, decision, seen, owner=Owner("ns", "x", "u"), workload=DeploymentWorkload(), demand=None, now=now)
+    return status(raw, decision, seen, applied=applied, owner=Owner("ns", "x", "u"), workload=DeploymentWorkload(), demand=None, now=now)
 
 
 def test_a_second_look_changes_nothing() -> None:
@@ -40,8 +42,14 @@ def test_a_refused_specification_keeps_what_runs() -> None:
     assert (refused["engine"], refused["endpoint"]) == (first["engine"], first["endpoint"])
 
 
+def test_a_workload_that_was_not_applied_is_not_what_runs() -> None:
+    first = shown({}, "2026-01-01T00:00:00Z")
+    refused = shown(first, "2026-02-02T00:00:00Z", source="hf://other/model", applied=False)
+    assert refused["engine"] == first["engine"]
+
+
 def test_config_maps_are_found_in_env_and_volumes_and_bad_input_is_passed_over() -> None:
     env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "k"}}}, "bad"]
-    volumes = [{"configMap": {"name": "b"}}, {"projected": {"sources": [{"configMap": {"name": "c"}}]}}, {"configMap": 1}]
-    assert list(config_maps({"engine": {"env": env}, "template": {"spec": {"volumes": volumes}}})) == ["a", "b", "c"]
+    volumes = [{"configMap": {"name": "b", "optional": True}}, {"projected": {"sources": [{"configMap": {"name": "c"}}]}}, {"configMap": 1}]
+    assert list(config_maps({"engine": {"env": env}, "template": {"spec": {"volumes": volumes}}})) == [("a", False), ("b", True), ("c", False)]
     assert list(config_maps({"engine": [], "template": {"spec": None}})) == []

@@ -9,10 +9,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from llmfleet.kube.kinds import LLMSERVICE, POD, SERVICE
+from llmfleet.autoscaling.demand import LOADING_DEADLINE_SECONDS, Demand
+from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE, POD, SERVICE
 from llmfleet.kube.store import Store
 from llmfleet.metrics_api.application import Missing
 from llmfleet.scrape.fleet import Fleet
+from llmfleet.scrape.queue_metrics import Queue
 from llmfleet.server import health
 from llmfleet.server.scaling import Scaling
 from llmfleet.server.settings import Settings
@@ -86,6 +88,38 @@ def pod(name: str, ip: str | None, **metadata: Any) -> dict[str, Any]:
 def test_pods_with_an_address_that_stay_are_read() -> None:
     found = scaling(pod("a", "10.0.0.1"), pod("b", None), pod("c", "10.0.0.3", deletionTimestamp="2026-01-01T00:00:00Z")).targets()
     assert [target.address for target in found["ns", "x"]] == ["10.0.0.1"]
+
+
+def test_a_pod_that_has_ended_is_not_read_its_address_may_be_anothers() -> None:
+    ended = pod("a", "10.0.0.1")
+    ended["status"]["phase"] = "Failed"
+    assert list(scaling(ended).targets()["ns", "x"]) == []
+
+
+def test_more_replicas_hold_the_demand_from_when_they_were_asked_for() -> None:
+    """A pod that a rollout replaces, or one that is stuck, was not asked for anew."""
+    now, key = 0.0, ("ns", "x")
+    store, fleet = Store(WATCHED), Fleet()
+    store.upsert(LLMSERVICE, {"metadata": {"name": "x", "namespace": "ns", "uid": "u"}, "spec": {"autoscaling": {"maxReplicas": 9}}})
+    ready = pod("a", "10.0.0.1")
+    ready["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    store.upsert(POD, ready)
+    scaled = Scaling(store, fleet, clock=lambda: now)
+    fleet.keep([key])
+
+    def asked(replicas: int) -> int:
+        workload = {"metadata": {"name": "x-engine", "namespace": "ns", "uid": "d", "generation": replicas}, "spec": {"replicas": replicas}}
+        store.upsert(DEPLOYMENT, {"apiVersion": "apps/v1", "kind": "Deployment", **workload})
+        fleet.record(key, now, ["a"], {"a": Queue(waiting=1000, running=256)})
+        found = scaled.demand(key)
+        assert isinstance(found, Demand)
+        return found.replicas
+
+    assert asked(1) == 5
+    now = 1000.0
+    assert asked(2) == 2, "one is on its way"
+    now = 1000.0 + LOADING_DEADLINE_SECONDS
+    assert asked(2) == 5, "it did not come in time"
 
 
 def test_no_data_is_missing_and_never_zero() -> None:

@@ -14,8 +14,9 @@ from typing import Final
 from llmfleet.autoscaling.window import SAMPLE_LIFE_SECONDS, Load, Slots, SlotsOrigin
 
 LOADING_DEADLINE_SECONDS: Final = 10 * 60.0
-"""How long replicas on their way hold demand down, counted from the creation of the oldest. Large models load for minutes (download, weights, compilation);
-a replica that is later than this may never come (no node, crash loop), and must not block further decisions."""
+"""How long replicas on their way hold demand down, counted from when more were last asked for. Large models load for minutes (download, weights, compilation);
+a replica that is later than this may never come (no node, crash loop), and must not block further decisions. A replica that a rollout replaces was not
+asked for anew: it holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Replicas:
     """`spec.replicas` of the workload: what was asked for last."""
     ready: frozenset[str]
     """Pods that are Ready: each must have been heard, or part of the load is unknown."""
-    loading_since_seconds: float | None
-    """Creation of the oldest pod that is not Ready yet; None when there is none."""
+    raised_at_seconds: float
+    """When `wanted` last rose."""
 
     @property
     def loading(self) -> int:
@@ -115,9 +116,8 @@ def _slots(slots: Slots) -> str:
 
 
 def _on_their_way(replicas: Replicas, now_seconds: float) -> bool:
-    """Whether replicas that were asked for can still be expected. A pod that does not exist yet counts: where none can be made (quota), more help no more."""
-    since = replicas.loading_since_seconds
-    return replicas.loading > 0 and (since is None or now_seconds - since < LOADING_DEADLINE_SECONDS)
+    """Whether replicas that were asked for can still be expected."""
+    return replicas.loading > 0 and now_seconds - replicas.raised_at_seconds < LOADING_DEADLINE_SECONDS
 
 
 def _clamped(needed: int, reason: str, bounds: Bounds) -> Demand:

@@ -29,6 +29,10 @@ class Problem:
     message: str
 
 
+class NamespaceTerminatingError(Exception):
+    """The namespace is being deleted: there is nothing left to do."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of an attempt to bring all children in line."""
@@ -38,10 +42,24 @@ class Outcome:
     """An error that may pass: try again later."""
     wrote: bool = False
     """Something was written, so that the cluster is about to answer."""
+    workload_applied: bool = False
+    """The workload is as rendered."""
 
+    def judge(self, error: ApiError, what: str) -> None:
+        """Sort an error by what can be done about it: a problem to tell, something to try again, or both.
 
-class NamespaceTerminatingError(Exception):
-    """The namespace is being deleted: there is nothing left to do."""
+        Raises NamespaceTerminatingError where there is nothing left to do.
+        """
+        if error.namespace_terminating:
+            raise NamespaceTerminatingError from error
+        if not error.invalid and not error.forbidden:
+            self.retry = error
+            return
+        log.warning("%s is refused: %s", what, error.message)
+        if error.forbidden:
+            # A quota may be raised and an admission rule changed without an event for us: look again, seldom.
+            self.retry = error
+        self.problems.append(Problem(Reason.CHILD_REFUSED if error.forbidden else Reason.INVALID, f"the API server refuses {what}: {error.message}"))
 
 
 class Applier:
@@ -67,11 +85,13 @@ class Applier:
             try:
                 problem = await self._ensure_one(owner, kind, manifest, outcome)
             except ApiError as error:
-                problem = _judge(error, kind, manifest, outcome)
-            if problem is not None:
-                outcome.problems.append(problem)
-            if position == 0 and (problem is not None or outcome.retry is not None):
-                return outcome
+                outcome.judge(error, f"{kind.kind} {manifest['metadata']['name']}")
+            else:
+                outcome.problems += [problem] if problem is not None else []
+            if position == 0:
+                outcome.workload_applied = not outcome.problems and outcome.retry is None
+                if not outcome.workload_applied:
+                    return outcome
         await self._prune(owner, wanted, outcome)
         return outcome
 
@@ -128,23 +148,10 @@ class Applier:
                     self._applied.forget(kind, (owner.namespace, name))
                     log.info("pruned %s %s", kind.kind, name)
                 except ApiError as error:
-                    outcome.retry = error
+                    outcome.judge(error, f"the deletion of {kind.kind} {name}")
 
 
 def _of_predecessor(live: Object, owner: Owner) -> bool:
     """Tell whether a child was left by a deleted LLMService of the same name."""
     references = live["metadata"].get("ownerReferences", ())
     return any(item["kind"] == names.LLMSERVICE and item["name"] == owner.name and item["uid"] != owner.uid for item in references)
-
-
-def _judge(error: ApiError, kind: Kind, manifest: Manifest, outcome: Outcome) -> Problem | None:
-    if error.namespace_terminating:
-        raise NamespaceTerminatingError from error
-    what = f"{kind.kind} {manifest['metadata']['name']}"
-    if error.invalid or error.forbidden:
-        log.warning("%s is refused: %s", what, error.message)
-        # A quota may be raised and an admission rule changed without an event for us: look again, seldom.
-        outcome.retry = error if error.forbidden else outcome.retry
-        return Problem(Reason.CHILD_REFUSED if error.forbidden else Reason.INVALID, f"the API server refuses {what}: {error.message}")
-    outcome.retry = error
-    return None

@@ -73,12 +73,15 @@ def _ready(seen: Observation) -> Fact:
         if progress.wanted == 0:
             return Fact(ConditionType.READY, True, Reason.STOPPED, "no replica is wanted")
         return Fact(ConditionType.READY, True, Reason.SERVING, f"{_of(progress.ready, progress.wanted)} answering")
+    if not progress.observed:
+        # What the pods say is about the specification before.
+        return no(Reason.ROLLING_OUT, f"{_of(0, progress.wanted)} of the current specification")
     if seen.failure is not None:
         return no(seen.failure.reason, seen.failure.message)
     if progress.refused is not None:
         return no(Reason.POD_REFUSED, progress.refused)
-    if not progress.observed or progress.updated < progress.existing:
-        return no(Reason.ROLLING_OUT, f"{_of(progress.updated if progress.observed else 0, progress.wanted)} of the current specification")
+    if progress.updated < progress.existing:
+        return no(Reason.ROLLING_OUT, f"{_of(progress.updated, progress.wanted)} of the current specification")
     if progress.existing > progress.wanted:
         return no(Reason.ROLLING_OUT, f"{progress.existing} replicas exist, {progress.wanted} wanted: the others are stopping")
     return no(Reason.LOADING, f"{_of(progress.ready, progress.wanted)} answering")
@@ -92,6 +95,7 @@ def _stalled(seen: Observation, ready: Fact) -> Fact | None:
         seen.refusal is not None
         or any(problem.reason is not Reason.API_ERROR for problem in seen.problems)
         or (failure.final if failure is not None else ready.reason is Reason.POD_REFUSED)
+        or (seen.progress is not None and seen.progress.observed and seen.progress.overdue)
     )
     return Fact(ConditionType.STALLED, True, ready.reason, ready.message) if final else None
 

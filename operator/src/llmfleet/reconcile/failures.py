@@ -81,5 +81,5 @@ def _last_words(ended: Manifest) -> str:
     try:
         words = json.loads(text)
         return f"{words['reason']}: {words['message']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text or f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"

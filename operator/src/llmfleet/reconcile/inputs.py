@@ -24,10 +24,10 @@ class Inputs:
 
     raw: Manifest
     """The LLMService as stored."""
-    pods: tuple[Manifest, ...]
-    """Engine pods, slim."""
     configuration: Mapping[str, str]
-    """Hash of each ConfigMap that the pod refers to, by name; "absent" for one that does not exist."""
+    """Hash of each ConfigMap that the pod refers to and that exists, by name."""
+    missing: tuple[str, ...]
+    """ConfigMaps that the pod needs and that do not exist: its containers could not start."""
     demand: Demand | NoData | None
     """What the scaler says; None without autoscaling."""
 
@@ -39,54 +39,73 @@ class Gatherer:
         self._client = client
         self._store = store
         self._demand = demand
-        self._hashes: dict[Key, tuple[float, str]] = {}
+        self._hashes: dict[Key, _Known] = {}
 
     async def gather(self, key: Key) -> Inputs | None:
-        """Return the inputs, or None when the service is gone or going: the garbage collector does the rest."""
+        """Return the inputs, or None when the service is gone or going: the garbage collector does the rest.
+
+        Raises ApiError where a ConfigMap cannot be read.
+        """
         raw = self._store.get(LLMSERVICE, *key)
         if raw is None or raw["metadata"].get("deletionTimestamp"):
+            self._hashes.pop(key, None)
             return None
-        configuration = {name: await self._hash(key[0], name) for name in sorted(set(config_maps(raw.get("spec", {}))))}
-        return Inputs(raw=raw, pods=self.pods(key), configuration=configuration, demand=self._demand(key))
+        references = list(config_maps(raw.get("spec", {})))
+        hashes = await self._read(key, raw["metadata"].get("generation", 0), sorted({name for name, _ in references}))
+        needed = {name for name, optional in references if not optional}
+        return Inputs(
+            raw=raw,
+            configuration={name: digest for name, digest in hashes.items() if digest is not None},
+            missing=tuple(name for name, digest in hashes.items() if digest is None and name in needed),
+            demand=self._demand(key),
+        )
 
     def pods(self, key: Key) -> tuple[Manifest, ...]:
         """Return the engine pods of a service."""
         pods = self._store.select(POD, key[0], names.LABEL_SERVICE, key[1])
         return tuple(pod for pod in pods if pod["metadata"]["labels"].get(names.LABEL_ROLE) == names.ROLE_ENGINE and controller_uid(pod))
 
-    async def _hash(self, namespace: str, name: str) -> str:
-        read_at, digest = self._hashes.get((namespace, name), (-CONFIG_MAP_SECONDS, ""))
-        if time.monotonic() - read_at < CONFIG_MAP_SECONDS:
-            return digest
-        found = await self._client.get(CONFIG_MAP, namespace, name)
-        content = None if found is None else {"data": found.get("data"), "binaryData": found.get("binaryData")}
-        digest = "absent" if content is None else hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-        self._hashes[namespace, name] = (time.monotonic(), digest)
-        return digest
+    async def _read(self, key: Key, generation: int, names_needed: list[str]) -> Mapping[str, str | None]:
+        """Hash of each ConfigMap, None for one that does not exist; read anew for a new generation, whose author may have changed both."""
+        known = self._hashes.get(key)
+        if known is None or known.generation != generation or None in known.hashes.values() or time.monotonic() - known.read_at > CONFIG_MAP_SECONDS:
+            hashes = {name: _digest(await self._client.get(CONFIG_MAP, key[0], name)) for name in names_needed}
+            known = self._hashes[key] = _Known(generation, time.monotonic(), hashes)
+        return known.hashes
 
 
-def config_maps(spec: Manifest) -> Iterator[str]:
-    """Yield the names of the ConfigMaps that a specification's pod reads: vLLM reads them at its start only, so new content must roll out.
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The ConfigMaps of one service as they were read last."""
+
+    generation: int
+    read_at: float
+    hashes: Mapping[str, str | None]
+
+
+def _digest(config_map: Manifest | None) -> str | None:
+    if config_map is None:
+        return None
+    content = {"data": config_map.get("data"), "binaryData": config_map.get("binaryData")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def config_maps(spec: Manifest) -> Iterator[tuple[str, bool]]:
+    """Yield the ConfigMaps that a specification's pod reads, and whether each is optional: vLLM reads them at its start only, so new content must roll out.
 
     On the raw object: it may be one that the checks refuse.
     """
-    for variable in _items(spec, "engine", "env"):
-        yield from _name(variable, "valueFrom", "configMapKeyRef", "name")
+    references = [_at(variable, ("valueFrom", "configMapKeyRef")) for variable in _items(spec, "engine", "env")]
     for volume in _items(spec, "template", "spec", "volumes"):
-        yield from _name(volume, "configMap", "name")
-        for part in _items(volume, "projected", "sources"):
-            yield from _name(part, "configMap", "name")
+        references += [_at(volume, ("configMap",)), *(_at(part, ("configMap",)) for part in _items(volume, "projected", "sources"))]
+    for reference in references:
+        if isinstance(reference, dict) and isinstance(name := reference.get("name"), str) and name:
+            yield name, reference.get("optional") is True
 
 
 def _items(value: object, *path: str) -> list[Manifest]:
     found = _at(value, path)
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def _name(value: object, *path: str) -> Iterator[str]:
-    found = _at(value, path)
-    if isinstance(found, str) and found:
-        yield found
 
 
 def _at(value: object, path: tuple[str, ...]) -> object:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from llmfleet import names
 from llmfleet.kube.client import Client
+from llmfleet.kube.errors import ApiError
 from llmfleet.kube.kinds import HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, kind_of
 from llmfleet.kube.objects import Key, Object
 from llmfleet.kube.store import Store
@@ -24,8 +25,11 @@ from llmfleet.resources.workload import Progress, Workload
 
 log = logging.getLogger(__name__)
 
-FOREIGN_SECONDS = 30.0
-"""How long until a foreign object is looked for again: it is not watched, so its removal comes as no event."""
+UNWATCHED = frozenset({Reason.FOREIGN_OBJECT, Reason.CONFIG_ERROR})
+"""Problems with objects that are not watched: that they come or go is no event."""
+
+UNWATCHED_SECONDS = 30.0
+"""How long until such an object is looked for again."""
 
 
 SETTLE_SECONDS = 1.0
@@ -78,14 +82,10 @@ class Reconciler:
         owner = Owner(key[0], key[1], inputs.raw["metadata"]["uid"])
         workload = DeploymentWorkload()
         decision = desired(inputs.raw, self._installation, inputs.configuration)
-        outcome = Outcome()
-        if isinstance(decision, Accepted):
-            try:
-                outcome = await self._applier.ensure(owner, decision.children)
-                if not outcome.problems and outcome.retry is None:
-                    outcome.wrote |= await self._scale(owner, decision, workload)
-            except NamespaceTerminatingError:
-                return None
+        try:
+            outcome = await self._carry_out(inputs, owner, decision, workload)
+        except NamespaceTerminatingError:
+            return None
         if outcome.wrote:
             self._settle(key)
         self._failures[key] = self._failures.get(key, 0) + 1 if outcome.retry is not None else 0
@@ -96,12 +96,30 @@ class Reconciler:
             outcome.problems.append(Problem(Reason.API_ERROR, f"{outcome.retry.message}; trying again"))
         if (remaining := self._settled_at.get(key, 0.0) - self._clock()) > 0:
             return Again(remaining, failed=False)
-        await self._show(inputs, owner, decision, workload, outcome)
+        changed_meanwhile = await self._show(inputs, owner, decision, workload, outcome)
         if outcome.retry is not None:
             return Again(outcome.retry.retry_after, failed=True)
-        if any(problem.reason is Reason.FOREIGN_OBJECT for problem in outcome.problems):
-            return Again(FOREIGN_SECONDS, failed=False)
+        if changed_meanwhile:
+            return Again(0.0, failed=False)
+        if any(problem.reason in UNWATCHED for problem in outcome.problems):
+            return Again(UNWATCHED_SECONDS, failed=False)
         return None
+
+    async def _carry_out(self, inputs: Inputs, owner: Owner, decision: Accepted | Refused, workload: Workload) -> Outcome:
+        """Bring the children in line, as far as the specification can be carried out."""
+        if isinstance(decision, Refused):
+            return Outcome()
+        if inputs.missing:
+            # Applied, the workload would replace replicas that serve by replicas that cannot start.
+            absent = "; ".join(f"ConfigMap {name} does not exist: create it, or correct the reference" for name in inputs.missing)
+            return Outcome(problems=[Problem(Reason.CONFIG_ERROR, absent)])
+        outcome = await self._applier.ensure(owner, decision.children)
+        if outcome.workload_applied:
+            try:
+                outcome.wrote |= await self._scale(owner, decision, workload)
+            except ApiError as error:
+                outcome.judge(error, f"the number of replicas of {owner.engine_name}")
+        return outcome
 
     def _settle(self, key: Key) -> None:
         self._settled_at[key] = self._clock() + SETTLE_SECONDS
@@ -117,7 +135,8 @@ class Reconciler:
         await self._applier.scale(owner, kind_of(target), target["name"], wanted)
         return True
 
-    async def _show(self, inputs: Inputs, owner: Owner, decision: Accepted | Refused, workload: Workload, outcome: Outcome) -> None:
+    async def _show(self, inputs: Inputs, owner: Owner, decision: Accepted | Refused, workload: Workload, outcome: Outcome) -> bool:
+        """Write the status if it differs; return whether the object was changed by others while we looked at it."""
         live = self._workload(owner, workload)
         progress = None if live is None else workload.progress(live)
         if progress is not None and isinstance(decision, Accepted):
@@ -131,16 +150,19 @@ class Reconciler:
             failure=worst(self._gatherer.pods((owner.namespace, owner.name))),
             autoscaler=autoscaler,
         )
-        shown = status(inputs.raw, decision, seen, owner=owner, workload=workload, demand=inputs.demand, now=_now())
-        if _comparable(shown) != _comparable(inputs.raw.get("status", {})):
-            await self._write(inputs.raw, shown)
+        shown = status(inputs.raw, decision, seen, applied=outcome.workload_applied, owner=owner, workload=workload, demand=inputs.demand, now=_now())
+        if _comparable(shown) == _comparable(inputs.raw.get("status", {})):
+            return False
+        return await self._write(inputs.raw, shown)
 
-    async def _write(self, raw: Manifest, shown: Manifest) -> None:
+    async def _write(self, raw: Manifest, shown: Manifest) -> bool:
         metadata = {field: raw["metadata"][field] for field in ("name", "namespace", "uid")}
         manifest = {"apiVersion": names.API_VERSION, "kind": names.LLMSERVICE, "metadata": metadata, "status": shown}
         stored = await self._client.apply(manifest, field_manager=names.STATUS_FIELD_MANAGER, subresource="status")
         self._store.upsert(LLMSERVICE, stored)
         self._settle((metadata["namespace"], metadata["name"]))
+        # The answer carries a newer specification, if there is one, into the store: its own event will not count as news any more.
+        return bool(stored["metadata"].get("generation") != raw["metadata"].get("generation"))
 
     def _workload(self, owner: Owner, workload: Workload) -> Object | None:
         target = workload.scale_target(owner)

@@ -13,9 +13,20 @@ MAX_MESSAGE_CHARACTERS = 32768
 
 
 def status(
-    raw: Manifest, decision: Accepted | Refused, seen: Observation, *, owner: Owner, workload: Workload, demand: Demand | NoData | None, now: str
+    raw: Manifest,
+    decision: Accepted | Refused,
+    seen: Observation,
+    *,
+    applied: bool,
+    owner: Owner,
+    workload: Workload,
+    demand: Demand | NoData | None,
+    now: str,
 ) -> Manifest:
-    """Return the status to show for the LLMService `raw`; `now` (RFC 3339) is used only where something changed."""
+    """Return the status to show for the LLMService `raw`.
+
+    `applied` says that the workload is as decided; `now` (RFC 3339) is used only where something changed.
+    """
     generation = raw["metadata"].get("generation", 0)
     before = raw.get("status", {})
     shown = LLMServiceStatus(
@@ -25,7 +36,7 @@ def status(
         ready_replicas=seen.progress.ready if seen.progress else 0,
         selector=",".join(f"{key}={value}" for key, value in sorted(workload.serving_pod_selector(owner).items())),
     ).to_wire()
-    if isinstance(decision, Accepted):
+    if isinstance(decision, Accepted) and applied:
         blueprint = decision.blueprint
         models = decision.spec.model.served_names or [owner.name]
         shown["endpoint"] = Endpoint(url=service.url(owner), models=list(models)).to_wire()
@@ -34,7 +45,7 @@ def status(
         if decision.spec.autoscaling is not None:
             shown["autoscaling"] = _autoscaling(seen, before.get("autoscaling", {}), demand, now)
     else:
-        # What runs is still what was accepted last.
+        # What runs is still what was applied last.
         shown |= {field: before[field] for field in ("endpoint", "engine", "autoscaling") if field in before}
     return shown
 
@@ -61,9 +72,7 @@ def _conditions(seen: Observation, before: Manifest, generation: int, now: str) 
 def _autoscaling(seen: Observation, before: Manifest, demand: Demand | NoData | None, now: str) -> Manifest:
     """Without data the last decision stays as it was: it is still the last one. The arithmetic is renewed with the number only."""
     desired = (seen.autoscaler or {}).get("status", {}).get("desiredReplicas")
-    last = before.get("lastDecision")
-    number = before.get("demand")
-    if isinstance(demand, Demand) and demand.replicas != number:
-        number, last = demand.replicas, Decision(reason=demand.reason, time=now).to_wire()
-    shown = AutoscalingStatus(demand=number, desired_replicas=desired, last_decision=Decision.model_validate(last) if last else None)
-    return shown.to_wire()
+    shown = AutoscalingStatus(desired_replicas=desired).to_wire()
+    if isinstance(demand, Demand) and demand.replicas != before.get("demand"):
+        return {**shown, "demand": demand.replicas, "lastDecision": Decision(reason=demand.reason, time=now).to_wire()}
+    return {**shown, **{field: before[field] for field in ("demand", "lastDecision") if field in before}}

@@ -24,6 +24,7 @@ class DeploymentWorkload:
             "metadata": owner.metadata(owner.engine_name),
             "spec": {
                 "selector": {"matchLabels": owner.selector},
+                "paused": False,
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
                 "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
                 "revisionHistoryLimit": 3,
@@ -41,13 +42,16 @@ class DeploymentWorkload:
 
     def progress(self, live: Manifest) -> Progress:
         """Read a live Deployment's status."""
-        status = live.get("status", {})
-        refusal = next((c for c in status.get("conditions", ()) if c["type"] == "ReplicaFailure" and c["status"] == "True"), None)
+        metadata, status = live["metadata"], live.get("status", {})
+        conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
+        refusal, progressing = conditions.get("ReplicaFailure", {}), conditions.get("Progressing", {})
         return Progress(
-            observed=status.get("observedGeneration", 0) >= live["metadata"].get("generation", 1),
+            # One that is being deleted says nothing of the one that takes its place.
+            observed=status.get("observedGeneration", 0) >= metadata.get("generation", 1) and "deletionTimestamp" not in metadata,
             wanted=live.get("spec", {}).get("replicas", 1),
             existing=status.get("replicas", 0),
             updated=status.get("updatedReplicas", 0),
             ready=status.get("readyReplicas", 0),
-            refused=refusal.get("message", "") if refusal else None,
+            overdue=progressing.get("reason") == "ProgressDeadlineExceeded",
+            refused=refusal.get("message", "") if refusal.get("status") == "True" else None,
         )

@@ -11,6 +11,8 @@ def build(blueprint: Blueprint) -> Manifest:
         "kind": "Service",
         "metadata": blueprint.owner.metadata(blueprint.owner.name),
         "spec": {
+            # Said, and so put back: the endpoint asks nobody for a key, and must not become public by an edit.
+            "type": "ClusterIP",
             "selector": blueprint.owner.selector,
             "ports": [{"name": names.PORT_HTTP, "port": names.SERVICE_PORT, "targetPort": names.PORT_HTTP, "protocol": "TCP"}],
         },

@@ -19,6 +19,8 @@ class Progress:
     """Replicas of the newest specification."""
     ready: int
     """Replicas that answer, old and new."""
+    overdue: bool
+    """Nothing has moved for as long as the workload's deadline for progress."""
     refused: str | None
     """The controller's words when it cannot create pods (quota, pod security), else None."""
 

@@ -6,6 +6,7 @@ Every replica watches, scrapes and serves the metrics API; only the one that hol
 import asyncio
 import logging
 import signal
+import sys
 import time
 from contextlib import AsyncExitStack
 
@@ -45,6 +46,8 @@ def run() -> int:
     """Run the operator until it is told to stop; return the process's exit status."""
     settings = Settings()
     configure_logging(settings.log_level)
+    # As a container's first process we get no signal without a handler; this one serves until the loop's own take over.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         return asyncio.run(Operator(settings).run())
     except Exception:
@@ -71,6 +74,7 @@ class Operator:
         self._scaling = Scaling(self._store, self._fleet)
         self._telemetry = Telemetry()
         self._relisted_at = time.monotonic()
+        self._metrics: MetricsServer | None = None
 
     async def run(self) -> int:
         """Run until SIGTERM (0) or until a part that must not end has ended (1): the kubelet starts a fresh process, which costs no write."""
@@ -81,8 +85,11 @@ class Operator:
             client = Client(lambda: (session, info.server))
             elector = LeaderElector(client, settings.namespace, settings.lease_name, settings.identity)
             reconciler = self._reconciler(client)
+            # A replica that does not lead lets its queue be: neither its depth nor its age says anything.
             self._telemetry.observe(
-                leader=lambda: elector.is_leader, depth=lambda: self._queue.depth, oldest_age_seconds=lambda: self._queue.oldest_age_seconds
+                leader=lambda: elector.is_leader,
+                depth=lambda: self._queue.depth if elector.is_leader else 0,
+                oldest_age_seconds=lambda: self._queue.oldest_age_seconds if elector.is_leader else 0.0,
             )
             await self._serve_health(stack)
             await watching.relist(client, self._store, self._queue.add)
@@ -97,7 +104,8 @@ class Operator:
                 asyncio.create_task(elector.run(lambda: self._lead(reconciler)), name="leader election"),
             ]
             if settings.metrics_api:
-                parts.append(asyncio.create_task(self._metrics_server(client).run(), name="metrics API"))
+                self._metrics = self._metrics_server(client)
+                parts.append(asyncio.create_task(self._metrics.run(), name="metrics API"))
             return await self._until_the_first_ends(parts)
 
     async def _until_the_first_ends(self, parts: list[asyncio.Task[None]]) -> int:
@@ -201,4 +209,9 @@ class Operator:
         return None if age < limit else f"nothing could be listed for {age:.0f} s"
 
     def _missing(self) -> str | None:
-        return None if self._store.synced() else "the first list is not complete yet"
+        if not self._store.synced():
+            return "the first list is not complete yet"
+        if self._settings.metrics_api and (self._metrics is None or not self._metrics.ready):
+            # Ready without a certificate, it would take the aggregator's requests and fail them: namespaces could not be deleted.
+            return "the metrics API has no certificate yet"
+        return None

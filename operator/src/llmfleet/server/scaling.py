@@ -1,8 +1,8 @@
 """Between the store and the scaler: which pods to read, and what a service's demand is."""
 
 import time
-from collections.abc import Collection, Mapping
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from llmfleet import names
 from llmfleet.api.v1alpha1 import Autoscaling, QueueDepth
@@ -20,9 +20,11 @@ from llmfleet.scrape.fleet import Fleet
 class Scaling:
     """Demand of every service: from the store and the fleet's windows, by the same function for the metrics API and for status."""
 
-    def __init__(self, store: Store, fleet: Fleet) -> None:
+    def __init__(self, store: Store, fleet: Fleet, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._fleet = fleet
+        self._clock = clock
+        self._raised: dict[Key, _Raised] = {}
 
     def targets(self) -> Mapping[Key, Collection[Target]]:
         """Return the pods to read, by service."""
@@ -30,6 +32,7 @@ class Scaling:
         for service in self._store.objects(LLMSERVICE):
             key = (service["metadata"]["namespace"], service["metadata"]["name"])
             found[key] = [_target(pod) for pod in self._pods(key) if pod["status"].get("podIP")]
+        self._raised = {key: raised for key, raised in self._raised.items() if key in found}
         return found
 
     def demand(self, key: Key) -> Demand | NoData | None:
@@ -40,14 +43,14 @@ class Scaling:
             return None
         target = InFlightTarget(autoscaling.in_flight.target) if autoscaling.in_flight else QueueDepthTarget((autoscaling.queue_depth or QueueDepth()).target)
         bounds = Bounds(autoscaling.min_replicas, autoscaling.max_replicas)
-        return self._fleet.demand_of(key, target, bounds, self._replicas(key), time.time())
+        return self._fleet.demand_of(key, target, bounds, self._replicas(key), self._clock())
 
     def read(self, namespace: str, name: str, metric: str) -> Value | Missing:
         """Return what the metrics API serves."""
         key = (namespace, name)
         if self._store.get(LLMSERVICE, *key) is None:
             return Missing(f"there is no LLMService {namespace}/{name}", exists=False)
-        now = time.time()
+        now = self._clock()
         if metric == names.METRIC_DEMAND:
             wanted = self.demand(key)
             if wanted is None:
@@ -62,13 +65,35 @@ class Scaling:
         workload = self._store.get(DEPLOYMENT, key[0], Owner(key[0], key[1], "").engine_name)
         pods = self._pods(key)
         ready = frozenset(pod["metadata"]["name"] for pod in pods if _ready(pod))
-        loading = [_created(pod) for pod in pods if not _ready(pod)]
         wanted = DeploymentWorkload().progress(workload).wanted if workload is not None else len(pods)
-        return Replicas(wanted=wanted, ready=ready, loading_since_seconds=min(loading, default=None))
+        return Replicas(wanted=wanted, ready=ready, raised_at_seconds=self._raised_at(key, wanted))
+
+    def _raised_at(self, key: Key, wanted: int) -> float:
+        """When the number wanted last rose, as far as this process has seen; what it sees first counts as risen then."""
+        known = self._raised.get(key)
+        if known is None or wanted != known.wanted:
+            risen = known is None or wanted > known.wanted
+            known = self._raised[key] = _Raised(wanted, self._clock() if known is None or risen else known.at_seconds)
+        return known.at_seconds
 
     def _pods(self, key: Key) -> list[Object]:
+        """Engine pods that are there to stay. One that has ended stays behind as a record, and its address may be another pod's by now."""
         pods = self._store.select(POD, key[0], names.LABEL_SERVICE, key[1])
-        return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and pod["metadata"]["labels"].get(names.LABEL_ROLE) == names.ROLE_ENGINE]
+        return [
+            pod
+            for pod in pods
+            if not pod["metadata"].get("deletionTimestamp")
+            and pod["metadata"]["labels"].get(names.LABEL_ROLE) == names.ROLE_ENGINE
+            and pod["status"].get("phase") not in ("Failed", "Succeeded")
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    """A number of wanted replicas, and when it was last raised (seconds since the epoch)."""
+
+    wanted: int
+    at_seconds: float
 
 
 def _autoscaling(service: Object) -> Autoscaling | None:
@@ -86,7 +111,3 @@ def _target(pod: Object) -> Target:
 
 def _ready(pod: Object) -> bool:
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in pod["status"].get("conditions", ()))
-
-
-def _created(pod: Object) -> float:
-    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"]).timestamp()

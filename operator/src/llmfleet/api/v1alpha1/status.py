@@ -62,7 +62,7 @@ class AutoscalingStatus(Wire):
     """What the scaler saw and wants."""
 
     demand: Count | None = None
-    """Replicas that the work in sight asks for; absent while there is no data."""
+    """Replicas that the work in sight asked for last; without data it stays as it was, and AutoscalingActive says so."""
     desired_replicas: Count | None = None
     """Replicas that the HorizontalPodAutoscaler wants."""
     last_decision: Decision | None = None
