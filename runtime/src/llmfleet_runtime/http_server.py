@@ -6,7 +6,7 @@ import errno
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,6 +15,9 @@ HEAD_BYTES: Final = 16 * 1024
 
 REQUEST_SECONDS: Final = 10.0
 """Longest time in which a client sends its request and takes its answer."""
+
+MAX_CONNECTIONS: Final = 64
+"""Most connections at once. The oldest gives way to a further one, not the other way round: idle connections must not keep the kubelet's probes out."""
 
 Route = Callable[[], tuple[HTTPStatus, Mapping[str, Any]]]
 """Gives status and JSON of a path; must not wait."""
@@ -34,26 +37,50 @@ def listen(port: int) -> socket.socket:
     return socket.create_server(("", port), backlog=64)
 
 
-async def serve(listening: socket.socket, routes: Mapping[str, Route]) -> asyncio.Server:
-    """Serve these paths until the server is closed."""
+@contextlib.asynccontextmanager
+async def serve(listening: socket.socket, routes: Mapping[str, Route]) -> AsyncIterator[None]:
+    """Serve these paths until the context ends; whoever is connected then is cut, for an idle connection must not hold up the end."""
+    connections: dict[asyncio.Task[None], asyncio.WriteTransport] = {}
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                answer = await _answer(reader, routes)
-                if answer is not None:
-                    writer.write(answer)
-                    await writer.drain()
-        except (OSError, TimeoutError):  # The client left, or is too slow to wait for.
-            pass
-        except Exception:
-            _log.exception("A request of the launcher's own paths failed")
-        finally:
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(connections) >= MAX_CONNECTIONS:
+            oldest = next(iter(connections))
+            oldest.cancel()
+            _forget(oldest)
+        # A task of our own: the one that asyncio makes for a coroutine shows a traceback when it is cancelled (Python 3.11).
+        task = asyncio.create_task(_converse(reader, writer, routes))
+        connections[task] = writer.transport
+        task.add_done_callback(_forget)
+
+    def _forget(task: asyncio.Task[None]) -> None:
+        if (transport := connections.pop(task, None)) is not None:
+            transport.abort()
+
+    # Not `async with`: from Python 3.12 on that waits for every connection.
+    server = await asyncio.start_server(connected, sock=listening, limit=HEAD_BYTES)
+    try:
+        yield
+    finally:
+        server.close()
+        tasks = list(connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, routes: Mapping[str, Route]) -> None:
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            answer = await _answer(reader, routes)
+            if answer is not None:
+                writer.write(answer)
+                await writer.drain()
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
-
-    return await asyncio.start_server(connected, sock=listening, limit=HEAD_BYTES)
+            await writer.wait_closed()
+    except (OSError, TimeoutError):  # The client left, or is too slow to wait for.
+        pass
+    except Exception:
+        _log.exception("A request of the launcher's own paths failed")
 
 
 async def _answer(reader: asyncio.StreamReader, routes: Mapping[str, Route]) -> bytes | None:

@@ -65,6 +65,8 @@ class Launcher:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._kill = asyncio.Event()
+        self._dead = asyncio.Event()
+        """Set while the engine's vital signs say so."""
 
     async def run(self) -> int:
         """Start, watch and end the engine; its exit code as the container's."""
@@ -85,7 +87,7 @@ class Launcher:
         except OSError as error:
             return self._failed(Failure(Reason.PORT_IN_USE, f"the launcher's port {self._settings.port}: {error.strerror}", 1))
         routes = {"/readyz": self._readyz, "/livez": self._livez, "/report": self._report}
-        async with await http_server.serve(listening, routes):
+        async with http_server.serve(listening, routes):
             if self._settings.shared_memory is not None and (removed := shared_memory.clean(self._settings.shared_memory)):
                 _log.info("removed %d shared memory segments of an earlier engine", len(removed))
             try:
@@ -114,31 +116,38 @@ class Launcher:
         return self._failed(classify(engine.ended.result(), self._errors.lines(), secrets))
 
     async def _end(self, engine: EngineProcess) -> int:
-        """Stop the engine: SIGTERM, SIGKILL after a bound or at the third signal."""
+        """Stop the engine: SIGTERM, SIGKILL after a bound or at the third signal. Stopping an engine that was dead already is its failure."""
+        dead = self._vital_signs.dead
         engine.terminate()
         await _first(engine.ended, self._kill, timeout_seconds=STOP_SECONDS if self._life.drains else START_UP_STOP_SECONDS)
         if not engine.ended.done():
             _log.info("the engine does not stop by itself: killed")
         await engine.kill_group()
+        if dead is not None:  # The kubelet stopped us because of that: whoever looks for the reason finds it here or nowhere.
+            return self._failed(Failure(Reason.ENGINE_DIED, dead, 1))
         self._life.engine_stopped()
         return 0
 
     async def _until_asked_to_stop(self, watch: asyncio.Task[None]) -> None:
-        """Return when the engine is to be ended: after a signal, once its requests are done."""
+        """Return when the engine is to be ended: after a signal, once its requests are done or it is dead, which the watch tells until then."""
         await self._stop.wait()
-        watch.cancel()
         self._life.stop_requested()
-        if not self._life.drains:
-            return
-        if (dead := self._vital_signs.dead) is not None:
-            _log.info("nothing to wait for: %s", dead)
-            return
+        try:
+            if self._life.drains:
+                await self._drain()
+        finally:
+            watch.cancel()
+
+    async def _drain(self) -> None:
+        """Wait until the requests are done, within the limits of time, of patience and of the engine's life."""
         drain = asyncio.create_task(until_idle(self._look, minimum_seconds=self._settings.minimum_drain_seconds))
         try:
-            await _first(drain, self._hurry, timeout_seconds=self._settings.drain_timeout_seconds)
+            await _first(drain, self._hurry, self._dead, timeout_seconds=self._settings.drain_timeout_seconds)
             if drain.done():
                 drain.result()
                 _log.info("every request is finished after %.1f s", self._life.seconds_in_state())
+            elif (dead := self._vital_signs.dead) is not None:
+                _log.warning("nothing to wait for: %s", dead)
             else:
                 _log.warning("stopped %s; requests are cut", "by a second signal" if self._hurry.is_set() else "at the drain timeout")
         finally:
@@ -164,6 +173,10 @@ class Launcher:
             except Exception:
                 _log.exception("Watching the engine failed; going on")
                 await asyncio.sleep(self._settings.watch_interval_seconds)
+            if self._vital_signs.dead is None:
+                self._dead.clear()
+            else:
+                self._dead.set()
 
     async def _watch_once(self) -> None:
         match self._life.state:
@@ -254,10 +267,11 @@ class Launcher:
         return failure.exit_code
 
 
-async def _first(what: "asyncio.Future[Any]", event: asyncio.Event, *, timeout_seconds: float) -> None:
-    """Wait for the one or the other, but not longer."""
-    waiting = asyncio.create_task(event.wait())
+async def _first(what: "asyncio.Future[Any]", *events: asyncio.Event, timeout_seconds: float) -> None:
+    """Wait for the one or the others, but not longer."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
     try:
-        await asyncio.wait({what, waiting}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({what, *waiting}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        waiting.cancel()
+        for task in waiting:
+            task.cancel()

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from contextlib import suppress
 from pathlib import Path
 
@@ -82,6 +83,9 @@ def test_an_engine_that_calls_itself_dead_is_not_alive(tmp_path: Path) -> None:
         launch.until_ready()
         launch.steer(health=503)
         eventually(lambda: launch.status("/livez"), lambda status: status == 503)
+        launch.signal()
+        assert launch.exit_code() == 1, "the kubelet's kill leaves a trace"
+        assert launch.termination() == {"reason": "EngineDied", "message": "vLLM says that its engine is dead: /health answers 503", "exitCode": 1}
 
 
 def test_an_engine_whose_steps_have_stopped_is_not_alive(tmp_path: Path) -> None:
@@ -91,7 +95,9 @@ def test_an_engine_whose_steps_have_stopped_is_not_alive(tmp_path: Path) -> None
         eventually(lambda: launch.status("/livez"), lambda status: status == 503)
         assert "no step" in launch.get("/readyz")[1]["reason"]
         launch.signal()
-        assert launch.exit_code() == 0, "there is nothing to wait for in an engine that stands still"
+        assert launch.exit_code() == 1, "there is nothing to wait for in an engine that stands still, and its end is a failure"
+        assert launch.termination()["reason"] == "EngineDied"
+        assert "no step" in launch.termination()["message"]
 
 
 def test_the_report_is_as_documented(tmp_path: Path) -> None:
@@ -172,6 +178,17 @@ def test_a_second_signal_ends_the_drain(tmp_path: Path) -> None:
         assert launch.exit_code() == 0
 
 
+def test_an_idle_connection_to_the_launcher_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with launched(tmp_path) as launch:
+        launch.until_ready()
+        with socket.create_connection(("127.0.0.1", launch.port)):
+            launch.status("/livez")  # Accepted after the idle one.
+            launch.signal()
+            _, stderr = launch.process.communicate(timeout=8)
+        assert launch.exit_code() == 0
+        assert b"Traceback" not in stderr
+
+
 def test_a_signal_in_the_first_moment_is_not_lost(tmp_path: Path) -> None:
     """As pid 1 it would be: here the process is only slow to start, and whether the signal comes before or after its handlers is all the same."""
     with launched(tmp_path, f"--listens-when={tmp_path / 'never'}") as launch:
@@ -223,6 +240,17 @@ def test_an_engine_that_dies_while_draining_has_failed(tmp_path: Path) -> None:
         assert launch.termination() == {"reason": "OutOfMemory", "message": "CUDA out of memory. Tried to allocate 2 GiB.", "exitCode": 1}
 
 
+def test_an_engine_that_calls_itself_dead_while_draining_ends_the_drain(tmp_path: Path) -> None:
+    with launched(tmp_path, options=LONG) as launch:
+        launch.until_ready()
+        launch.open_stream()
+        launch.signal()
+        launch.until_state("Draining")
+        launch.steer(health=503)
+        assert launch.exit_code() == 1
+        assert launch.termination()["reason"] == "EngineDied"
+
+
 def test_a_start_that_fails_passes_on_code_words_and_output(tmp_path: Path) -> None:
     words = "usage: vllm serve\nvllm serve: error: argument --dtype: invalid choice: 'sk-env'\n"
     with launched(tmp_path, f"--says={words}", "--exits=2", environment={"VLLM_API_KEY": "sk-env"}) as launch:
@@ -261,6 +289,15 @@ def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with launched(tmp_path, program=("/no/vllm", "serve")) as launch:
         assert launch.exit_code() == 127
         assert launch.termination() == {"reason": "CommandNotFound", "message": "/no/vllm: No such file or directory", "exitCode": 127}
+
+
+def test_wrong_options_of_our_own_are_told_on_stderr_alone(tmp_path: Path) -> None:
+    """The pod's terminationMessagePolicy makes the message of it."""
+    with launched(tmp_path, options=("--no-such-option",)) as launch:
+        _, stderr = launch.process.communicate(timeout=15)
+        assert launch.exit_code() == 2
+        assert b"--no-such-option" in stderr
+        assert not launch.termination_log.exists()
 
 
 def test_what_a_dead_container_left_in_shared_memory_is_removed_before_the_start(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from http import HTTPStatus
 
 import pytest
@@ -15,7 +16,7 @@ from llmfleet_runtime.http_client import NoAnswer, ask
 async def port() -> AsyncIterator[int]:
     """A server of one path."""
     listening = http_server.listen(0)
-    async with await http_server.serve(listening, {"/state": lambda: (HTTPStatus.OK, {"state": "ü"})}):
+    async with http_server.serve(listening, {"/state": lambda: (HTTPStatus.OK, {"state": "ü"})}):
         yield listening.getsockname()[1]
 
 
@@ -76,6 +77,46 @@ async def test_other_requests_are_refused(port: int, request_bytes: bytes, statu
 async def test_a_client_that_sends_half_a_request_gets_nothing_and_harms_nobody(port: int) -> None:
     assert await raw(port, b"GET /st") == b""
     assert (await ask(port, "/state")).status == 200
+
+
+async def test_idle_connections_do_not_keep_a_further_one_out(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "MAX_CONNECTIONS", 2)
+    idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    assert (await ask(port, "/state")).status == 200
+    with suppress(ConnectionResetError):
+        assert await asyncio.wait_for(idle[0][0].read(), 5) == b"", "the oldest gave way"
+    for _, writer in idle:
+        writer.close()
+
+
+async def test_a_client_that_does_not_take_its_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.1)
+    size = 32 * 1024 * 1024
+    listening = http_server.listen(0)
+    async with http_server.serve(listening, {"/": lambda: (HTTPStatus.OK, {"x": "x" * size})}):
+        reader, writer = await asyncio.open_connection("127.0.0.1", listening.getsockname()[1])
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert await reader.read(1)
+        await asyncio.sleep(1)
+        received = 1
+        with suppress(ConnectionResetError):
+            while chunk := await asyncio.wait_for(reader.read(65536), 5):
+                received += len(chunk)
+        assert received < size
+        writer.close()
+
+
+async def test_an_idle_connection_does_not_hold_up_the_end() -> None:
+    listening = http_server.listen(0)
+    port = listening.getsockname()[1]
+    async with asyncio.timeout(5):
+        async with http_server.serve(listening, {}):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(), 0.1)
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_a_refused_connection_is_no_answer() -> None:
