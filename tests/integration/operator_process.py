@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import aiohttp
 import yaml
 
 from e2e.cluster import binaries
-from e2e.cluster.controlplane import ControlPlane
+from e2e.cluster.controlplane import ControlPlane, owner_mark
+from e2e.kubectl import Kubectl
 from e2e.waiting import eventually
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import LLMSERVICE
@@ -46,19 +48,46 @@ class Write:
         return f"{self.verb} {self.resource} {self.name} {self.status}"
 
 
-def writes(audit_log: Path, namespace: str | None) -> list[Write]:
-    """Every mutating request of the operator's account so far, in a namespace or (None) to what is in none; its questions (reviews) are no writes."""
-    found = []
-    for line in audit_log.read_text().splitlines():
-        event: dict[str, Any] = json.loads(line)
+@dataclass(slots=True)
+class _AuditLog:
+    """What has been read of an audit log: it grows with the session, and is looked at ten times a second."""
+
+    path: Path
+    offset: int = 0
+    found: dict[str | None, list[Write]] = field(default_factory=dict)
+    """By namespace."""
+
+    def read(self) -> None:
+        """Read the lines that have become whole since the last time."""
+        with self.path.open("rb") as log:
+            log.seek(self.offset)
+            new = log.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        for line in whole.splitlines():
+            self._take(json.loads(line))
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event["user"]["username"] != ACCOUNT or event["verb"] in ("get", "list", "watch"):
+            return
         reference = event.get("objectRef", {})
-        if event["user"]["username"] != ACCOUNT or event["verb"] in ("get", "list", "watch") or reference.get("namespace") != namespace:
-            continue
         resource = "/".join(filter(None, (reference.get("resource"), reference.get("subresource"))))
         if resource != "subjectaccessreviews":
             [credential] = event["user"]["extra"][_CREDENTIAL]
-            found.append(Write(event["verb"], resource, reference.get("name", ""), event["responseStatus"]["code"], credential))
-    return found
+            write = Write(event["verb"], resource, reference.get("name", ""), event["responseStatus"]["code"], credential)
+            self.found.setdefault(reference.get("namespace"), []).append(write)
+
+
+@cache
+def _audit_log(path: Path) -> _AuditLog:
+    return _AuditLog(path)
+
+
+def writes(audit_log: Path, namespace: str | None) -> list[Write]:
+    """Every mutating request of the operator's account so far, in a namespace or (None) to what is in none; its questions (reviews) are no writes."""
+    log = _audit_log(audit_log)
+    log.read()
+    return list(log.found.get(namespace, ()))
 
 
 @dataclass(slots=True)
@@ -89,6 +118,7 @@ class Operator:
             "LLMFLEET_RUNTIME_IMAGE": "registry.example/llmfleet-runtime:test",
             "LLMFLEET_METRICS_API": "false",
             "LLMFLEET_HEALTH_PORT": str(self.port),
+            **owner_mark(),
             **self.settings,
         }
         with self.log.open("ab") as log:
@@ -126,6 +156,17 @@ class Operator:
         text = self.log.read_text()
         assert "Traceback" not in text, text[-6000:]
 
+    def observed(self, namespace: str) -> None:
+        """Fail unless every LLMService of the namespace has a status of its present generation."""
+        for item in self._services(namespace):
+            generation, observed = item["metadata"]["generation"], item.get("status", {}).get("observedGeneration")
+            assert observed == generation, f"{item['metadata']['name']}: generation {generation}, observed {observed}"
+
+    def _services(self, namespace: str) -> list[dict[str, Any]]:
+        path = f"/apis/{LLMSERVICE.api_version}/namespaces/{namespace}/{LLMSERVICE.plural}"
+        listed = Kubectl(binaries.ensure(["kubectl"])["kubectl"], self.kubeconfig).must("get", "--raw", path)
+        return [item for item in json.loads(listed)["items"] if "deletionTimestamp" not in item["metadata"]]
+
     def writes(self, namespace: str) -> list[Write]:
         """Every mutating request of the operator's account in a namespace so far, whichever process sent it."""
         return writes(self.audit_log, namespace)
@@ -157,7 +198,13 @@ def service(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
 
 
 async def quiet(operator: Operator, namespace: str, seconds: float = 2) -> list[Write]:
-    """Wait until the operator has not written to a namespace for that long; return all its writes there."""
+    """Wait until the operator has answered every change of a namespace's LLMServices and has not written there for that long; return all its writes there."""
+
+    def answered() -> bool:
+        operator.observed(namespace)
+        return True
+
+    await eventually(answered, within_seconds=60, what="the operator has seen every LLMService as it is")
     before, since = operator.writes(namespace), asyncio.get_running_loop().time()
 
     def look() -> bool:

@@ -81,7 +81,7 @@ async def test_what_served_before_goes_on_and_the_condition_names_field_and_reme
 
 async def test_a_pod_that_the_api_server_refuses_changes_nothing_else(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
     volume: dict[str, Any] = {"name": "scratch", "noSuchVolume": {}}
-    kubectl("apply", "-f", "-", given=service("one", namespace, template={"spec": {"volumes": [volume]}}))
+    kubectl.must("apply", "-f", "-", given=service("one", namespace, template={"spec": {"volumes": [volume]}}))
     writes = await quiet(operator, namespace)
 
     status = await status_of(client, namespace, "one")
@@ -92,10 +92,10 @@ async def test_a_pod_that_the_api_server_refuses_changes_nothing_else(operator: 
 
 
 async def test_kubectl_scale_scales_and_under_autoscaling_says_the_way_out(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
-    kubectl("apply", "-f", "-", given=service("fixed", namespace))
-    kubectl("apply", "-f", "-", given=service("scaled", namespace, autoscaling={"maxReplicas": 3}))
+    kubectl.must("apply", "-f", "-", given=service("fixed", namespace))
+    kubectl.must("apply", "-f", "-", given=service("scaled", namespace, autoscaling={"maxReplicas": 3}))
     await quiet(operator, namespace)
-    assert kubectl("-n", namespace, "scale", "llm/fixed", "--replicas=3").returncode == 0
+    kubectl.must("-n", namespace, "scale", "llm/fixed", "--replicas=3")
     await quiet(operator, namespace)
     deployment = await client.get(DEPLOYMENT, namespace, "fixed-engine")
     assert deployment is not None
@@ -110,14 +110,14 @@ async def test_kubectl_scale_scales_and_under_autoscaling_says_the_way_out(opera
     assert refused.returncode != 0
     patch = '[{"op":"remove","path":"/spec/replicas"}]'
     assert f"kubectl patch llm fixed --type=json -p '{patch}'" in refused.stderr
-    assert kubectl("-n", namespace, "patch", "llm", "fixed", "--type=json", "-p", patch).returncode == 0
-    assert kubectl("apply", "-f", "-", given=service("fixed", namespace, autoscaling={"maxReplicas": 3})).returncode == 0
+    kubectl.must("-n", namespace, "patch", "llm", "fixed", "--type=json", "-p", patch)
+    kubectl.must("apply", "-f", "-", given=service("fixed", namespace, autoscaling={"maxReplicas": 3}))
 
 
 async def test_an_object_that_bypassed_todays_schema_crashes_nobody(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
     strange = service("one", namespace, engine={"extraArgs": ["--"], "env": []}, model={"source": "pvc://models/" + "x" * 200})
-    kubectl("apply", "-f", "-", given=strange)
-    kubectl("apply", "-f", "-", given=service("two", namespace))
+    kubectl.must("apply", "-f", "-", given=strange)
+    kubectl.must("apply", "-f", "-", given=service("two", namespace))
     await quiet(operator, namespace)
 
     assert await client.get(DEPLOYMENT, namespace, "two-engine") is not None, "one bad object concerns no other"

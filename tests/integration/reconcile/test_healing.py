@@ -34,8 +34,7 @@ def _content(child: Object) -> object:
 
 async def _undone(operator: Operator, kubectl: Kubectl, client: Client, namespace: str, act: Act) -> tuple[list[str], dict[Kind, Object], dict[Kind, Object]]:
     """Make a service, do something to each of its children; returns the writes that answered it, and the children before and after."""
-    applied = kubectl("apply", "-f", "-", given=service("one", namespace, autoscaling={"maxReplicas": 3}))
-    assert applied.returncode == 0, applied.stderr
+    kubectl.must("apply", "-f", "-", given=service("one", namespace, autoscaling={"maxReplicas": 3}))
     writes = await quiet(operator, namespace, seconds=7)  # longer than the HPA controller's period: its first conditions are shown
     before = await _children(client, namespace)
     assert len(before) == len(CHILDREN)
@@ -84,7 +83,7 @@ async def test_deleted_children_come_back_with_one_write_each(operator: Operator
 
 async def test_children_that_lost_their_labels_get_them_back(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
     def unlabel(kind: Kind, name: str, _: dict[str, Any]) -> None:
-        assert kubectl("-n", namespace, "label", kind.plural, name, "app.kubernetes.io/managed-by-").returncode == 0
+        kubectl.must("-n", namespace, "label", kind.plural, name, "app.kubernetes.io/managed-by-")
 
     writes, before, after = await _undone(operator, kubectl, client, namespace, unlabel)
     assert writes == _one_each(200)
@@ -94,9 +93,9 @@ async def test_children_that_lost_their_labels_get_them_back(operator: Operator,
 async def test_a_foreign_service_is_left_alone_and_named(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
     spec = {"selector": {"app": "shop"}, "ports": [{"port": 80}]}
     foreign = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "one", "namespace": namespace}, "spec": spec}
-    assert kubectl("apply", "-f", "-", given=foreign).returncode == 0
+    kubectl.must("apply", "-f", "-", given=foreign)
     before = await client.get(SERVICE, namespace, "one")
-    kubectl("apply", "-f", "-", given=service("one", namespace))
+    kubectl.must("apply", "-f", "-", given=service("one", namespace))
     await quiet(operator, namespace)
 
     assert await client.get(SERVICE, namespace, "one") == before
@@ -107,10 +106,9 @@ async def test_a_foreign_service_is_left_alone_and_named(operator: Operator, kub
 
 
 async def test_a_deleted_service_takes_all_its_children_with_it(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
-    kubectl("apply", "-f", "-", given=service("one", namespace, autoscaling={"maxReplicas": 3}))
+    kubectl.must("apply", "-f", "-", given=service("one", namespace, autoscaling={"maxReplicas": 3}))
     await quiet(operator, namespace)
-    deleted = kubectl("-n", namespace, "delete", "llm", "one", "--cascade=foreground", "--timeout=60s")
-    assert deleted.returncode == 0, deleted.stderr
+    kubectl.must("-n", namespace, "delete", "llm", "one", "--cascade=foreground", "--timeout=60s")
     await quiet(operator, namespace)
 
     assert await _children(client, namespace) == {}
@@ -118,10 +116,9 @@ async def test_a_deleted_service_takes_all_its_children_with_it(operator: Operat
 
 async def test_a_service_made_anew_under_the_same_name_gets_its_own_children(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
     wanted = service("one", namespace, autoscaling={"maxReplicas": 3})
-    kubectl("apply", "-f", "-", given=wanted)
+    kubectl.must("apply", "-f", "-", given=wanted)
     await quiet(operator, namespace)
-    replaced = kubectl("replace", "--force", "-f", "-", given=wanted)
-    assert replaced.returncode == 0, replaced.stderr
+    kubectl.must("replace", "--force", "-f", "-", given=wanted)
     await quiet(operator, namespace, seconds=5)
 
     assert condition(await status_of(client, namespace, "one"), "Ready")["reason"] != "ForeignObject"
