@@ -1,12 +1,17 @@
 """Wrong input is refused where it is written, or named in a condition with its remedy; what served before goes on as it was."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
 from e2e.kubectl import Kubectl
+from e2e.waiting import eventually
 from llmfleet.kube.client import Client
-from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE
+from llmfleet.kube.kinds import DEPLOYMENT
 from tests.integration.operator_process import Operator, condition, quiet, service, status_of
 
 REFUSED_AT_ADMISSION: dict[str, tuple[dict[str, Any], str]] = {
@@ -114,11 +119,59 @@ async def test_kubectl_scale_scales_and_under_autoscaling_says_the_way_out(opera
     kubectl.must("apply", "-f", "-", given=service("fixed", namespace, autoscaling={"maxReplicas": 3}))
 
 
-async def test_an_object_that_bypassed_todays_schema_crashes_nobody(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
-    strange = service("one", namespace, engine={"extraArgs": ["--"], "env": []}, model={"source": "pvc://models/" + "x" * 200})
-    kubectl.must("apply", "-f", "-", given=strange)
-    kubectl.must("apply", "-f", "-", given=service("two", namespace))
-    await quiet(operator, namespace)
+CRD = "llmservices.llmfleet.dev"
 
-    assert await client.get(DEPLOYMENT, namespace, "two-engine") is not None, "one bad object concerns no other"
-    assert await client.get(LLMSERVICE, namespace, "one") is not None
+BYPASSES: dict[str, tuple[dict[str, Any], str]] = {
+    "one": ({"model": 7, "engine": {"extraArgs": "--port"}, "ofAnotherVersion": {"a": [1]}}, "spec.model"),
+    "two": ({"accelerator": None, "autoscaling": [], "template": "none"}, "spec.template"),
+    "three": ({"autoscaling": {"minReplicas": 5, "maxReplicas": 2}, "replicas": 3}, "minReplicas must not exceed maxReplicas"),
+}
+"""What no schema of today lets in: an older one did, or somebody restored a backup."""
+
+
+@contextmanager
+def _schema_that_takes_everything(kubectl: Kubectl) -> Iterator[None]:
+    """Replace the CRD's schema for a while."""
+    found = kubectl.get("crd", CRD, "default")
+    assert found is not None
+    versions = found["spec"]["versions"]
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+
+    def patch(content: list[dict[str, Any]]) -> None:
+        kubectl.must("patch", "crd", CRD, "--type=merge", "-p", json.dumps({"spec": {"versions": content}}))
+
+    patch([{**version, "schema": schema} for version in versions])
+    try:
+        yield
+    finally:
+        patch(versions)
+
+
+async def test_an_object_that_bypassed_todays_schema_crashes_nobody(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
+    strange = [service(name, namespace, **spec) for name, (spec, _) in BYPASSES.items()]
+
+    def stored() -> bool:
+        # The API server takes up another schema a moment after it was written.
+        kubectl.must("apply", "--validate=false", "-f", "-", given=strange)
+        return True
+
+    with _schema_that_takes_everything(kubectl):
+        await eventually(stored, what="the API server takes everything")
+    await eventually(lambda: kubectl("apply", "--dry-run=server", "-f", "-", given=service("x", namespace, model=7)).returncode != 0, what="today's schema")
+    kubectl.must("apply", "-f", "-", given=service("good", namespace))
+
+    async def good() -> bool:
+        return await client.get(DEPLOYMENT, namespace, "good-engine") is not None
+
+    await eventually(good, what="one bad object concerns no other")
+    await eventually(operator.is_ready, what="the operator is ready")
+
+    async def named(name: str, message: str) -> bool:
+        accepted = condition(await status_of(client, namespace, name), "Accepted")
+        assert (accepted["status"], accepted["reason"]) == ("False", "Invalid")
+        assert message in accepted["message"]
+        return True
+
+    for name, (_, message) in BYPASSES.items():
+        await eventually(partial(named, name, message), what=f"{name} is named invalid")
+        assert await client.get(DEPLOYMENT, namespace, f"{name}-engine") is None
