@@ -20,7 +20,9 @@ class FakeEngine:
     metrics: web.Response | None = None
     """Answer with this instead."""
     hangs: bool = False
-    """Answer nothing until the end."""
+    """Answer no metrics until the end."""
+    report_hangs: bool = False
+    """Answer no report until the end."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
     asked: list[str] = field(default_factory=list)
@@ -61,4 +63,6 @@ class FakeEngine:
 
     async def _report(self, _request: web.Request) -> web.Response:
         self.asked.append("/report")
+        if self.report_hangs:
+            await self.ended.wait()
         return web.json_response(self.report)

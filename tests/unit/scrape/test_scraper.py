@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Collection, Mapping
 
 import aiohttp
@@ -12,7 +13,7 @@ from llmfleet.scrape.engine import Target, read_queue, session
 from llmfleet.scrape.fleet import Fleet
 from llmfleet.scrape.queue_metrics import MAX_BYTES, Queue
 from llmfleet.scrape.report import Report
-from llmfleet.scrape.scraper import Scraper
+from llmfleet.scrape.scraper import CONCURRENCY, SERVICE_CONCURRENCY, Scraper
 from tests.unit.scrape.fake_engine import FakeEngine
 
 KEY = ("team", "chat")
@@ -34,11 +35,13 @@ class WatchedFleet(Fleet):
 class World:
     """Services with their pods, a fleet, a clock, and the scraper over them."""
 
-    def __init__(self, client: aiohttp.ClientSession) -> None:
+    def __init__(self, client: aiohttp.ClientSession, *, concurrency: int = 4, service_seconds: float = 5) -> None:
         self.now = 1_000_000.0
         self.services: dict[Key, list[Target]] = {}
         self.fleet = WatchedFleet()
-        self.scraper = Scraper(self.targets, self.fleet, client, interval_seconds=0.001, concurrency=4, clock=lambda: self.now)
+        self.scraper = Scraper(
+            self.targets, self.fleet, client, interval_seconds=0.001, concurrency=concurrency, service_seconds=service_seconds, clock=lambda: self.now
+        )
         self.failures = 0
 
     def targets(self) -> Mapping[Key, Collection[Target]]:
@@ -67,7 +70,7 @@ async def test_a_round_reads_queue_and_report(world: World, engine: FakeEngine) 
     assert load is not None
     assert (load.waiting, load.running, load.slots.count, load.slots.origin) == (3, 8, 256, SlotsOrigin.REPORTED)
     assert world.fleet.report_of(KEY, "chat-0") == Report(max_sequences=256)
-    assert engine.asked == ["/report", METRICS]
+    assert engine.asked == [METRICS, "/report"]
 
 
 async def test_the_report_is_read_again_when_the_pod_changes_or_after_a_minute(world: World, engine: FakeEngine) -> None:
@@ -96,7 +99,7 @@ async def test_demand_is_read_by_service(world: World, engine: FakeEngine) -> No
     engine.waiting, engine.running = 744, 256
     world.services[KEY] = [engine.target("chat-0")]
     await world.scraper.round()
-    answer = world.fleet.demand_of(KEY, QueueDepthTarget(4), Bounds(1, 8), Replicas(1, frozenset({"chat-0"}), None), world.now)
+    answer = world.fleet.demand_of(KEY, QueueDepthTarget(4), Bounds(1, 8), Replicas(1, frozenset({"chat-0"}), 0.0), world.now)
     assert isinstance(answer, Demand)
     assert answer.replicas == 4
 
@@ -118,7 +121,7 @@ async def test_a_pod_that_answers_wrongly_is_silent_and_the_others_count(world: 
         load = world.fleet.load_of(KEY, world.now)
         assert load is not None
         assert load.heard == {"chat-1"}
-        assert wrong.asked == ["/report", METRICS]
+        assert wrong.asked == [METRICS], "a pod without a queue is not asked for a report"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "not-an-address", ""])
@@ -148,6 +151,66 @@ async def test_a_pod_that_hangs_delays_only_its_own_service(world: World, engine
         assert not under_way.done()
         under_way.cancel()
         await asyncio.gather(under_way, return_exceptions=True)
+
+
+async def test_a_service_whose_pods_all_hang_does_not_blind_another(engine: FakeEngine) -> None:
+    """As when a node pool is gone: round after round the neighbour is heard, within an interval of 5 s."""
+    async with session() as client, FakeEngine(hangs=True).serving() as hanging:
+        world = World(client, concurrency=CONCURRENCY, service_seconds=0.2)
+        stuck = [hanging.target(f"stuck-{number}") for number in range(320)]
+        world.services = {("team", "stuck"): stuck, KEY: [engine.target(f"chat-{number}") for number in range(20)]}
+        for _ in range(3):
+            async with asyncio.timeout(5):
+                await world.scraper.round()
+            load = world.fleet.load_of(KEY, world.now)
+            assert load is not None
+            assert len(load.heard) == 20
+            world.now += 5
+        assert hanging.most_busy <= SERVICE_CONCURRENCY * 3
+
+
+async def test_pods_that_hang_do_not_silence_their_own_service(engine: FakeEngine) -> None:
+    async with session() as client, FakeEngine(hangs=True).serving() as hanging:
+        world = World(client, service_seconds=0.5)
+        world.services[KEY] = [engine.target("chat-0")]
+        await world.scraper.round()
+        world.now += 10
+        world.services[KEY] = [*(hanging.target(f"stuck-{number}") for number in range(40)), engine.target("chat-0")]
+        await world.scraper.round()
+        world.now += 10
+        load = world.fleet.load_of(KEY, world.now)
+        assert load is not None
+        assert load.heard == {"chat-0"}
+
+
+async def test_pods_that_were_never_heard_get_their_turn_in_the_end(engine: FakeEngine) -> None:
+    """However many hang before them."""
+    async with session() as client, FakeEngine(hangs=True).serving() as hanging:
+        world = World(client, concurrency=CONCURRENCY, service_seconds=0.1)
+        world.services[KEY] = [*(hanging.target(f"stuck-{number}") for number in range(24)), engine.target("chat-0")]
+        async with asyncio.timeout(30):
+            while world.fleet.load_of(KEY, world.now) is None:
+                await world.scraper.round()
+
+
+async def test_a_report_that_hangs_takes_no_queue_away() -> None:
+    async with session() as client, FakeEngine(waiting=3, running=8, report_hangs=True).serving() as engine:
+        world = World(client, service_seconds=0.3)
+        world.services[KEY] = [engine.target("chat-0")]
+        await world.scraper.round()
+        load = world.fleet.load_of(KEY, world.now)
+        assert load is not None
+        assert (load.waiting, load.slots.origin) == (3, SlotsOrigin.ASSUMED)
+
+
+async def test_a_pod_that_swallows_packets_costs_half_a_second() -> None:
+    """A listener whose queue is full drops what comes, as the address of a dead node does."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            async with session() as client:
+                with pytest.raises(aiohttp.ConnectionTimeoutError):
+                    await read_queue(client, Target("chat-0", "127.0.0.1", engine_port=port))
 
 
 async def test_so_many_pods_are_read_at_once_and_no_more(world: World, engine: FakeEngine) -> None:
