@@ -1,13 +1,14 @@
 """What is kept of an object: enough to reconcile without a request, little enough that thousands fit.
 
-A slim object may be slimmed again: a list is reduced page by page, and the store reduces whatever it is given. Strings that recur from object to object
-(keys, label values, the ownership of fields, which all children of one shape share) are interned, so that the fleet holds them once. Measured: an engine
-Deployment of 12.8 kB of JSON, 64 kB as parsed, takes 2.2 kB.
+A slim object may be slimmed again: a list is reduced page by page, and the store reduces whatever it is given. Keys, kinds and the
+ownership of fields, which all children of one shape share, are held once; other values are not, for what is interned is immortal from Python 3.12 on, and
+versions, times and messages change with every write. Measured: an engine Deployment of 6.4 kB of JSON, 59 kB as parsed, takes 3.9 kB.
 """
 
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from llmfleet import names
@@ -56,7 +57,7 @@ def owned_entry(obj: Mapping[str, Any]) -> str:
     """Paths that our applies to the object itself own, as canonical JSON of fieldsV1; empty where we never applied or own nothing any more."""
     for entry in obj["metadata"].get("managedFields") or ():
         if entry.get("manager") == names.FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
-            return sys.intern(json.dumps(entry.get("fieldsV1") or {}, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+            return _shared(json.dumps(entry.get("fieldsV1") or {}, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
     return ""
 
 
@@ -64,13 +65,23 @@ def _chosen(source: Mapping[str, Any], wanted: Iterable[str]) -> Object:
     return {name: source[name] for name in wanted if name in source}
 
 
+@lru_cache(maxsize=1024)
+def _shared(owned: str) -> str:
+    """The first of equal texts; not interned, for a text of 5 kB is too much to keep for ever of every shape that ever was."""
+    return owned
+
+
 def _interned(value: Any) -> Any:
     if isinstance(value, dict):
         return {sys.intern(key): _interned(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_interned(item) for item in value]
-    return sys.intern(value) if type(value) is str else value
+    return value
 
 
 def _interned_object(obj: Object) -> Object:
-    return {sys.intern(key): _interned(value) for key, value in obj.items()}
+    slim: Object = _interned(obj)
+    for name in ("apiVersion", "kind"):
+        if isinstance(slim.get(name), str):
+            slim[name] = sys.intern(slim[name])
+    return slim
