@@ -51,11 +51,6 @@ def test_a_namespace_that_is_gone_is_not_an_absent_object() -> None:
     assert not answer(404, "NotFound", 'deployments.apps "x" not found', kind="deployments").namespace_terminating
 
 
-def test_an_exceeded_quota_is_told_apart_from_missing_rights() -> None:
-    assert answer(403, "Forbidden", "pods is forbidden: exceeded quota: small").quota_exceeded
-    assert not answer(403, "Forbidden", "cannot patch resource").quota_exceeded
-
-
 def test_retry_after_is_read_from_the_header_or_from_the_details() -> None:
     assert from_status(429, {"reason": "TooManyRequests"}, "7").retry_after == 7
     assert answer(429, "TooManyRequests", "", retryAfterSeconds=3).retry_after == 3

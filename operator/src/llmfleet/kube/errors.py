@@ -58,11 +58,6 @@ class ApiError(Exception):
         return self.status == 403
 
     @property
-    def quota_exceeded(self) -> bool:
-        """A ResourceQuota is used up."""
-        return self.status == 403 and "exceeded quota" in self.message
-
-    @property
     def namespace_terminating(self) -> bool:
         """The namespace is being deleted or is gone: nothing more can be created in it, and nothing needs to be."""
         if self.status == 403:
