@@ -95,6 +95,39 @@ def test_a_utilisation_that_vllm_would_override_is_refused() -> None:
     assert only(engine=engine).field == "spec.engine.memoryUtilization"
 
 
+@pytest.mark.parametrize(
+    ("profile", "env"), [("cpu", []), ("cpu", [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"}]), ("bare", [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"}])]
+)
+def test_a_kv_cache_size_that_the_cpus_variable_would_override_is_refused(profile: str, env: list[dict[str, str]]) -> None:
+    profiles = {"cpu": built_in_profiles()["cpu"], "bare": AcceleratorProfile(images={"*": "mine"})}
+    violation = only(profiles=profiles, accelerator={"profile": profile}, engine={"env": env, "extraArgs": ["--enforce-eager", "--kv_cache_memory_bytes=1G"]})
+    assert violation.field == "spec.engine.extraArgs[1]"
+    assert "VLLM_CPU_KVCACHE_SPACE in spec.engine.env" in violation.remedy
+
+
+def test_a_kv_cache_size_that_nothing_overrides_is_taken() -> None:
+    assert found(engine={"extraArgs": ["--kv-cache-memory-bytes=1G"]}) == ()
+
+
+@pytest.mark.parametrize("switch", ["--enforce-eager", "--enforce_eager", "--trust-remote-code", "--enable-lora", "--no-enable-prefix-caching", "--seed=1"])
+def test_a_value_behind_a_flag_that_takes_none_would_be_a_second_model(switch: str) -> None:
+    violation = only(engine={"extraArgs": [switch, "other/model"]})
+    assert (violation.field, violation.value) == ("spec.engine.extraArgs[1]", "")
+    assert "second model" in violation.rule
+    assert "other/model" not in violation.message
+
+
+def test_the_end_of_the_flags_is_refused() -> None:
+    assert only(engine={"extraArgs": ["--seed", "1", "--", "other/model"]}).field == "spec.engine.extraArgs[2]"
+
+
+@pytest.mark.parametrize(
+    "extra_args", [["--seed", "-1"], ["--lora-modules", "a=b", "c=d"], ["--enforce-eager", "--seed", "1"], ["--hf-overrides", '{"a": 1}', "--enable-lora"]]
+)
+def test_values_behind_their_flags_are_taken(extra_args: list[str]) -> None:
+    assert found(engine={"extraArgs": extra_args}) == ()
+
+
 @pytest.mark.parametrize("name", ["HOME", "USER", "VLLM_PORT", "PYTHONPATH", "LLMFLEET_X"])
 def test_a_reserved_variable_is_refused(name: str) -> None:
     violation = only(engine={"env": [{"name": name, "value": "x"}]})
@@ -129,6 +162,34 @@ def template(*, volumes: list[str], mounts: dict[str, str]) -> dict[str, Any]:
 
 def test_a_volume_of_the_operators_name_is_refused() -> None:
     assert only(template=template(volumes=["llmfleet-shm"], mounts={})).field == "spec.template.spec.volumes[0].name"
+
+
+@pytest.mark.parametrize("kind", ["hostPath", "nfs", "iscsi", "flexVolume", "azureFile", "gitRepo", "portworxVolume"])
+def test_a_volume_that_the_restricted_profile_does_not_know_is_refused(kind: str) -> None:
+    violation = only(template={"spec": {"volumes": [{"name": "free", "emptyDir": {}}, {"name": "data", kind: {"path": "/"}}]}})
+    assert (violation.field, violation.value) == (f"spec.template.spec.volumes[1].{kind}", "data")
+    assert "persistentVolumeClaim" in violation.remedy
+
+
+@pytest.mark.parametrize(
+    "kind", ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "image", "noSuchVolume"]
+)
+def test_other_volumes_are_handed_on(kind: str) -> None:
+    """What is no kind at all is named by the API server."""
+    assert found(template={"spec": {"volumes": [{"name": "data", kind: {}}]}}) == ()
+
+
+@pytest.mark.parametrize("source", ["serviceAccountToken", "podCertificate"])
+def test_a_projected_identity_is_refused(source: str) -> None:
+    projected = {"sources": [{"configMap": {"name": "x"}}, {source: {"path": "token"}}]}
+    assert only(template={"spec": {"volumes": [{"name": "data", "projected": projected}]}}).field == (
+        f"spec.template.spec.volumes[0].projected.sources[1].{source}"
+    )
+
+
+@pytest.mark.parametrize("projected", [None, [], "x", {"sources": None}, {"sources": "x"}, {"sources": [None, "serviceAccountToken"]}])
+def test_an_ill_typed_projection_is_left_to_the_api_server(projected: object) -> None:
+    assert found(template={"spec": {"volumes": [{"name": "data", "projected": projected}]}}) == ()
 
 
 def test_a_mount_without_a_volume_is_refused() -> None:

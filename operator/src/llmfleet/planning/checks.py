@@ -126,8 +126,29 @@ def owned_flags(subject: Subject) -> Iterator[Violation]:
         yield Violation(f"spec.engine.extraArgs[{refusal.index}]", refusal.flag, refusal.rule, refusal.remedy)
 
 
+def stray_values(subject: Subject) -> Iterator[Violation]:
+    """A value behind a flag that takes none would be a second model, and vLLM ends. Told only where the spelling of the flag shows that it takes none."""
+    items = subject.spec.engine.extra_args
+    for index, item in enumerate(items):
+        field = f"spec.engine.extraArgs[{index}]"
+        if index and item == "--":
+            yield Violation(field, item, "ends the flags: vLLM would take what follows for a second model", "remove it")
+        elif index and owned.flag_name(item) is None and _is_complete(items[index - 1]):
+            # The value is not repeated: it may be a key.
+            flag = items[index - 1].split("=", 1)[0].split(" ", 1)[0]
+            rule = f"is a value behind {flag}, which takes no further one: vLLM would take it for a second model"
+            yield Violation(field, "", rule, "remove it, or put the flag that it belongs to before it")
+
+
 def memory_said_twice(subject: Subject) -> Iterator[Violation]:
-    """--kv-cache-memory-bytes overrides the utilisation in vLLM without a word."""
+    """Of two sizes of the KV cache vLLM takes one without a word: --kv-cache-memory-bytes before the utilisation, the CPU's variable before both."""
+    variables = {*(subject.profile.env if subject.profile else ()), *(variable.name for variable in subject.spec.engine.env)}
+    if reserved.CPU_KV_CACHE in variables:
+        for index, item in enumerate(subject.spec.engine.extra_args):
+            if owned.flag_name(item) == "--kv-cache-memory-bytes":
+                rule = f"would be ignored: {reserved.CPU_KV_CACHE} (in spec.engine.env or in the accelerator profile) overrides it"
+                remedy = f"remove it and set {reserved.CPU_KV_CACHE} in spec.engine.env, in whole GiB"
+                yield Violation(f"spec.engine.extraArgs[{index}]", "--kv-cache-memory-bytes", rule, remedy)
     if subject.spec.engine.memory_utilization is not None and _gives(subject, "--kv-cache-memory-bytes"):
         yield Violation("spec.engine.memoryUtilization", "", "would be ignored: --kv-cache-memory-bytes in extraArgs overrides it", "remove one of them")
 
@@ -160,6 +181,26 @@ def reserved_volumes(subject: Subject) -> Iterator[Violation]:
             yield Violation(f"spec.template.spec.volumes[{index}].name", volume.name, "is a volume of the operator's", "choose another name")
 
 
+def unrestricted_volumes(subject: Subject) -> Iterator[Violation]:
+    """Volumes reach no further than the restricted pod security profile lets them, and make no credentials."""
+    for index, volume in enumerate(subject.spec.template.spec.volumes):
+        field = f"spec.template.spec.volumes[{index}]"
+        kinds = volume.model_extra or {}
+        for kind in reserved.UNRESTRICTED_VOLUMES:
+            if kind in kinds:
+                rule = "is no kind of volume that the restricted pod security profile allows"
+                yield Violation(f"{field}.{kind}", volume.name, rule, "have a PersistentVolume made of it, and use its claim (persistentVolumeClaim)")
+        projected = kinds.get("projected")
+        sources = projected.get("sources") if isinstance(projected, Mapping) else None
+        for source_index, given in enumerate(sources if isinstance(sources, list) else ()):
+            for name in reserved.IDENTITY_SOURCES:
+                if isinstance(given, Mapping) and name in given:
+                    rule = "would hand the identity of a service account to the engine"
+                    yield Violation(
+                        f"{field}.projected.sources[{source_index}].{name}", volume.name, rule, "remove it: an engine needs no access to the cluster"
+                    )
+
+
 def misplaced_mounts(subject: Subject) -> Iterator[Violation]:
     """Mounts must refer to a volume of the template and stay clear of ours."""
     declared = {volume.name for volume in subject.spec.template.spec.volumes}
@@ -182,6 +223,17 @@ def accelerators_said_twice(subject: Subject) -> Iterator[Violation]:
                 yield Violation(field, amounts[name], "belongs to spec.parallelism", "remove it and set parallelism.tensor and parallelism.pipeline")
 
 
+_SWITCH_PREFIXES: Final = ("--enable-", "--no-")
+_SWITCHES: Final = ("--enforce-eager", "--trust-remote-code", "--async-scheduling", "--allow-deprecated-quantization", "--aggregate-engine-logging")
+"""Flags of vLLM 0.32.0 without a value; all that begin so are. A switch that is missing here is told by vLLM, not before."""
+
+
+def _is_complete(item: str) -> bool:
+    """Whether an item is a flag that takes nothing from the next one: it has its value, or is one of those that have none."""
+    name = owned.flag_name(item)
+    return name is not None and ("=" in item or name in _SWITCHES or name.startswith(_SWITCH_PREFIXES))
+
+
 def _gives(subject: Subject, flag: str) -> bool:
     """Whether extraArgs hold a flag."""
     return any(owned.flag_name(item) == flag for item in subject.spec.engine.extra_args)
@@ -199,11 +251,13 @@ CHECKS: Final[tuple[Callable[[Subject], Iterable[Violation]], ...]] = (
     unknown_kv_cache,
     # The engine's arguments and environment.
     owned_flags,
+    stray_values,
     memory_said_twice,
     reserved_environment,
     repeated_environment,
     # The pod.
     reserved_volumes,
+    unrestricted_volumes,
     misplaced_mounts,
     accelerators_said_twice,
 )

@@ -15,6 +15,16 @@ MOUNT_PATHS: Final = (names.RUNTIME_DIR, names.SHM_DIR, names.TMP_DIR, names.HOM
 CLOSED_PATHS: Final = (names.RUNTIME_DIR, names.SHM_DIR, names.MODEL_DIR)
 """Those whose inside is reserved too: what lies there is read-only or counted."""
 
+UNRESTRICTED_VOLUMES: Final = (
+    *("hostPath", "nfs", "iscsi", "fc", "rbd", "cephfs", "cinder", "glusterfs", "flexVolume", "flocker", "gitRepo", "quobyte", "scaleIO", "storageos"),
+    *("awsElasticBlockStore", "azureDisk", "azureFile", "gcePersistentDisk", "photonPersistentDisk", "portworxVolume", "vsphereVolume"),
+)
+"""Kinds of volume that the restricted pod security profile leaves out: they reach into the node or beyond the cluster, and who may write an LLMService
+need not be one who may write such pods. What is no kind at all is left to the API server, which says so."""
+
+IDENTITY_SOURCES: Final = ("serviceAccountToken", "podCertificate")
+"""Sources of a projected volume that make a credential of the pod's service account."""
+
 ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "HOME": "the operator sets it to a writable directory",
@@ -29,6 +39,9 @@ ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
 
 ENVIRONMENT_PREFIX: Final = "LLMFLEET_"
 """The launcher's own variables."""
+
+CPU_KV_CACHE: Final = "VLLM_CPU_KVCACHE_SPACE"
+"""Variable that is the size of the KV cache on the CPU, in GiB; vLLM lets it override every flag."""
 
 HUB_TOKEN: Final = "HF_TOKEN"  # noqa: S105 (the variable's name)
 """Variable that model.credentials becomes."""
