@@ -26,8 +26,7 @@ class Simulation:
             running = min(self.slots, int(share))
             window.observe(now, ready, {pod: Sample(now, int(share) - running, running, self.max_sequences) for pod in ready})
             if now % 15 == 0:
-                loading = [created for created in self.created if now - created < self.load_seconds]
-                replicas = Replicas(len(self.created), frozenset(ready), min(loading, default=None))
+                replicas = Replicas(len(self.created), frozenset(ready), max(self.created))
                 answer = demand(window.load(now), QueueDepthTarget(4), Bounds(1, 100), replicas, now)
                 assert isinstance(answer, Demand)
                 self.created = self.created[: answer.replicas] + [now] * (answer.replicas - len(self.created))
