@@ -32,4 +32,4 @@ def namespace(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[str]:
     fleet.namespace(name)
     fleet.cluster.ensure_model(name, "models")
     yield name
-    fleet.kubectl.must("delete", "namespace", name, "--timeout=120s")
+    fleet.kubectl.must("delete", "namespace", name, "--timeout=240s")

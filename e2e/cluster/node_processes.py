@@ -26,6 +26,7 @@ def write_files(node: Node, settings: ControlPlaneSettings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     kubeconfig.write(_kubeconfig(node), kubeconfig.render(settings.server, settings.pki, node.name))
     kubeconfig.write(_containerd_file(node), node_configuration.containerd(node))
+    kubeconfig.write(node.state / "registries" / "_default" / "hosts.toml", node_configuration.registries())
     kubeconfig.write(node.state / "cni" / "10-llmfleet.conflist", node_configuration.cni(node))
     kubeconfig.write(_kubelet_file(node), node_configuration.kubelet(node, settings.pki))
     kubeconfig.write(_proxy_file(node), node_configuration.kube_proxy(node, settings.state / "kube-proxy.kubeconfig"))

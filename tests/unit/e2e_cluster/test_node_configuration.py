@@ -44,6 +44,14 @@ def test_containerd_keeps_everything_in_the_nodes_folders() -> None:
     assert cri["containerd"]["runtimes"]["runc"]["options"]["Root"].startswith("/state/node0/")
 
 
+def test_no_image_is_asked_for_outside_the_machine() -> None:
+    read = tomllib.loads(node_configuration.registries())
+    assert read["server"].startswith("http://127.0.0.1:")
+    assert [host.startswith("http://127.0.0.1:") for host in read["host"]] == [True]
+    cri = tomllib.loads(node_configuration.containerd(FIRST))["plugins"]["io.containerd.grpc.v1.cri"]
+    assert cri["registry"]["config_path"] == "/state/node0/registries"
+
+
 def test_pods_get_addresses_of_their_node() -> None:
     [bridge, _] = json.loads(node_configuration.cni(SECOND))["plugins"]
     assert bridge["ipam"]["ranges"] == [[{"subnet": "10.244.1.0/24"}]]
