@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
+import time
 from pathlib import Path
 
 from e2e.cluster import kubeconfig, mounts, node_configuration, processes
@@ -17,6 +19,8 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _SHIM = "containerd-shim"
 _CONTAINER_LOG_LINKS = Path("/var/log/containers")  # fixed in the kubelet: legacyContainerLogsDir
 _CNI_RESULTS = Path("/var/lib/cni/results")  # fixed in libcni as containerd uses it
+_ROUNDS = 20  # a process may fork between the look at its group and its end; its child is found in the next round
+_GROUP_SECONDS = 10.0
 
 
 def write_files(node: Node, settings: ControlPlaneSettings) -> None:
@@ -64,6 +68,17 @@ def end_pods(node: Node) -> int:
 
     They carry neither our mark nor a record, for containerd gives a container its own environment; their control group says whose they are.
     """
+    ended = 0
+    for _ in range(_ROUNDS):
+        found = _container_processes(node)
+        if not found:
+            break
+        processes.terminate(found, grace_seconds=0.0)
+        ended += len(found)
+    return ended
+
+
+def _container_processes(node: Node) -> list[Process]:
     found: dict[int, Process] = {}
     for group in _container_groups(node):
         for file in group.rglob("cgroup.procs"):
@@ -72,15 +87,14 @@ def end_pods(node: Node) -> int:
                     ticks = processes.start_ticks(pid)
                     if ticks is not None:
                         found[pid] = Process(pid, ticks)
-    processes.terminate(found.values(), grace_seconds=0.0)
-    return len(found)
+    return list(found.values())
 
 
 def remove_traces(node: Node) -> None:
     """Remove what the node's programs leave outside the state folder; its processes must have ended."""
     for group in _container_groups(node):
         for folder in (*sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True), group):
-            folder.rmdir()
+            remove_group(folder)
     for hierarchy in _hierarchies():
         with contextlib.suppress(OSError):  # not there, or another containerd's containers are in it
             (hierarchy / "k8s.io").rmdir()
@@ -95,6 +109,27 @@ def remove_traces(node: Node) -> None:
         Path(address.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
     mounts.unmount_below(node.containerd_state)
     shutil.rmtree(node.cni_addresses, ignore_errors=True)
+
+
+def remove_group(folder: Path) -> None:
+    """Remove a control group, which is busy for a moment after its last process was killed: the kernel still gives gigabytes back.
+
+    Raises:
+        OSError: it is still busy after some seconds.
+
+    """
+    patience_ends = time.monotonic() + _GROUP_SECONDS
+    while True:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > patience_ends:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _container_ids(node: Node) -> list[str]:
