@@ -3,20 +3,14 @@ import pytest
 from llmfleet_runtime.failure_patterns import Reason
 from llmfleet_runtime.failures import Failure
 from llmfleet_runtime.lifecycle import TRANSITIONS, IllegalTransition, Lifecycle, Phase, State
+from tests.unit.runtime.clock import Clock
 
 FAILURE = Failure(Reason.ENGINE_DIED, "why", 1)
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

@@ -1,18 +1,12 @@
 import pytest
 
 from llmfleet_runtime.vital_signs import DEAD_ANSWERS, UNREADY_MISSES, VitalSigns
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.unit.runtime.clock import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture

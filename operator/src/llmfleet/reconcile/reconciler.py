@@ -19,8 +19,8 @@ from llmfleet.reconcile.desired import Accepted, Installation, Refused, desired
 from llmfleet.reconcile.failures import worst
 from llmfleet.reconcile.inputs import Gatherer, Inputs
 from llmfleet.reconcile.status import status
+from llmfleet.resources import children
 from llmfleet.resources.blueprint import Manifest, Owner
-from llmfleet.resources.deployment import DeploymentWorkload
 from llmfleet.resources.workload import Progress, Workload
 
 log = logging.getLogger(__name__)
@@ -31,11 +31,9 @@ UNWATCHED = frozenset({Reason.FOREIGN_OBJECT, Reason.CONFIG_ERROR})
 UNWATCHED_SECONDS = 30.0
 """How long until such an object is looked for again."""
 
-
 SETTLE_SECONDS = 1.0
 """How long status waits after a write: the cluster answers it with a burst of changes, and one status at the end of the burst carries them all.
 Until then observedGeneration is behind, which says just that."""
-
 
 PATIENCE = 3
 """So many attempts in a row may fail before status tells of it: a conflict or a restart of the API server is over by then."""
@@ -80,7 +78,7 @@ class Reconciler:
             self._failures.pop(key, None)
             return None
         owner = Owner(key[0], key[1], inputs.raw["metadata"]["uid"])
-        workload = DeploymentWorkload()
+        workload = children.workload()
         decision = desired(inputs.raw, self._installation, inputs.configuration)
         try:
             outcome = await self._carry_out(inputs, owner, decision, workload)

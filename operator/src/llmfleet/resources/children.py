@@ -6,8 +6,8 @@ from llmfleet.resources.deployment import DeploymentWorkload
 from llmfleet.resources.workload import Workload
 
 
-def workload(_blueprint: Blueprint) -> Workload:
-    """Choose how the replicas run; so far there is one way."""
+def workload() -> Workload:
+    """Return how the replicas run; so far there is one way, and this is the only place that chooses it."""
     return DeploymentWorkload()
 
 
@@ -16,7 +16,7 @@ def children(blueprint: Blueprint) -> tuple[Manifest, ...]:
 
     First, because it alone can be refused for what a user wrote: then nothing else has been changed.
     """
-    chosen = workload(blueprint)
+    chosen = workload()
     rendered = [chosen.build(blueprint), service_account.build(blueprint), service.build(blueprint), disruption_budget.build(blueprint)]
     if blueprint.spec.autoscaling is not None:
         rendered.append(autoscaler.build(blueprint, blueprint.spec.autoscaling, chosen.scale_target(blueprint.owner)))

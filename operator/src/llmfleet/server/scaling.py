@@ -11,8 +11,8 @@ from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE, POD
 from llmfleet.kube.objects import Key, Object
 from llmfleet.kube.store import Store
 from llmfleet.metrics_api.application import Missing, Value
+from llmfleet.resources import children
 from llmfleet.resources.blueprint import Owner
-from llmfleet.resources.deployment import DeploymentWorkload
 from llmfleet.scrape.engine import Target
 from llmfleet.scrape.fleet import Fleet
 
@@ -65,7 +65,7 @@ class Scaling:
         workload = self._store.get(DEPLOYMENT, key[0], Owner(key[0], key[1], "").engine_name)
         pods = self._pods(key)
         ready = frozenset(pod["metadata"]["name"] for pod in pods if _ready(pod))
-        wanted = DeploymentWorkload().progress(workload).wanted if workload is not None else len(pods)
+        wanted = children.workload().progress(workload).wanted if workload is not None else len(pods)
         return Replicas(wanted=wanted, ready=ready, raised_at_seconds=self._raised_at(key, wanted))
 
     def _raised_at(self, key: Key, wanted: int) -> float:
