@@ -56,7 +56,7 @@ def test_the_specification_is_not_touched() -> None:
 
 
 def test_every_flag_of_a_typed_field_is_owned_by_that_field() -> None:
-    for field, flag, _ in TYPED:
+    for field, flag in ((typed.field, typed.flag) for typed in TYPED):
         owner = owner_of(flag)
         assert owner is not None
         assert owner.owner == f"spec.{field}"

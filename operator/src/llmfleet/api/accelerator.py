@@ -1,6 +1,7 @@
 """Accelerator profiles: how a kind of device is asked for, and which vLLM image drives it."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -16,6 +17,16 @@ ANY_VERSION: Final = "*"
 """Key of `images` whose template serves every version that is not named."""
 
 
+class Vendor(StrEnum):
+    """Makers of devices that vLLM drives."""
+
+    NVIDIA = "nvidia"
+    AMD = "amd"
+    INTEL = "intel"
+    GOOGLE = "google"
+    CPU = "cpu"
+
+
 class AcceleratorProfile(Wire):
     """One kind of device."""
 
@@ -23,6 +34,12 @@ class AcceleratorProfile(Wire):
     """Extended resource that a pod asks for, tensor x pipeline of it; None asks for nothing (the CPU)."""
     memory: Quantity | None = None
     """Memory of one device."""
+    compute_capability: Annotated[str, Field(pattern=r"^[0-9]{1,2}\.[0-9]$")] | None = None
+    """NVIDIA's compute capability, such as 8.0; what quantization methods and backends ask for."""
+    vendor: Vendor | None = None
+    """Who makes it; decides which methods and types exist for it."""
+    per_node: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Devices of one node; a replica that asks for more can never be scheduled."""
     node_selector: dict[str, str] = Field(default_factory=dict)
     """Labels of the nodes that have it."""
     tolerations: list[Toleration] = Field(default_factory=list)

@@ -80,11 +80,11 @@ class ModelFacts(_Facts):
     revision: Annotated[str, Field(max_length=256)] | None = None
     """The commit that the source stood at; absent where the source has none."""
     config: dict[str, Any] = Field(default_factory=dict)
-    """config.json, less what is long: lists of more than 64 scalars other than layer_types are left out. layer_types is written as runs, [["full_attention", 4], ...]."""
+    """config.json, less what is long: lists of more than 64 scalars are left out, but layer_types, which is written as runs: [["full_attention", 4], ...]."""
     generation: dict[str, Any] = Field(default_factory=dict)
     """generation_config.json: its scalars."""
     quantization: dict[str, Any] | None = None
-    """How the checkpoint is quantized: quantization_config of config.json or hf_quant_config.json, its scalars and config_groups; absent for one that is not."""
+    """How the checkpoint is quantized, from config.json or hf_quant_config.json: scalars and config_groups; absent for one that is not."""
     weights: Weights | None = None
     """The files of weights; absent where only the configuration is known."""
     adapter: AdapterFacts | None = None

@@ -25,6 +25,13 @@ class ConfigMapKeyRef(Wire):
     """Key in the ConfigMap's data."""
 
 
+class LocalRef(Wire):
+    """An object of the same namespace, whole."""
+
+    name: ObjectName
+    """Name of the object."""
+
+
 class FieldRef(Wire):
     """A field of the pod itself."""
 

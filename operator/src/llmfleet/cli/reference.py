@@ -21,7 +21,7 @@ SEVERAL_FLAGS: Final = {"spec.model.source": "the model, `--revision`", "spec.mo
 
 def markdown() -> str:
     """The page: one table for spec, one for status."""
-    flags = {f"spec.{field}": f"`{flag}`" for field, flag, _ in TYPED} | SEVERAL_FLAGS
+    flags = {f"spec.{typed.field}": f"`{typed.flag}`" for typed in TYPED} | SEVERAL_FLAGS
     lines = ["## spec", "", "| field | type | default | vLLM flag | meaning |", "|---|---|---|---|---|"]
     for path, kind, description in _rows("spec", structural(LLMServiceSpec)):
         meaning, _, default = description.partition("Default: ")

@@ -1,7 +1,9 @@
-"""One reason why a specification is refused."""
+"""One thing that is to be said of a specification: why it is refused, or what it costs."""
 
 from dataclasses import dataclass
 from typing import Final
+
+from llmfleet.names import Reason
 
 LONGEST_VALUE: Final = 100
 """Characters of a wrong value that a message repeats: it must be recognised, not reproduced (a condition holds 32 KiB)."""
@@ -19,6 +21,10 @@ class Violation:
     """What it breaks."""
     remedy: str
     """What to do; empty where the rule says it already."""
+    warning: bool = False
+    """Worth saying, and not refused."""
+    reason: Reason = Reason.INVALID
+    """Reason of the condition Accepted when this is what refuses the specification."""
 
     @property
     def message(self) -> str:

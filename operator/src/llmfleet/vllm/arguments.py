@@ -5,6 +5,7 @@ never depends on the input's order of fields, so equal specifications give equal
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from llmfleet import names
@@ -16,18 +17,30 @@ def _above_one(size: int) -> int | None:
     return size if size > 1 else None
 
 
-TYPED: Final[tuple[tuple[str, str, Callable[[LLMServiceSpec], int | float | str | None]], ...]] = (
-    ("model.maxLength", "--max-model-len", lambda spec: spec.model.max_length),
-    ("model.dtype", "--dtype", lambda spec: spec.model.dtype),
-    ("quantization.method", "--quantization", lambda spec: spec.quantization.method),
-    ("quantization.kvCache", "--kv-cache-dtype", lambda spec: spec.quantization.kv_cache),
-    ("parallelism.tensor", "--tensor-parallel-size", lambda spec: _above_one(spec.parallelism.tensor)),
-    ("parallelism.pipeline", "--pipeline-parallel-size", lambda spec: _above_one(spec.parallelism.pipeline)),
-    ("engine.maxSequences", "--max-num-seqs", lambda spec: spec.engine.max_sequences),
-    ("engine.maxBatchedTokens", "--max-num-batched-tokens", lambda spec: spec.engine.max_batched_tokens),
-    ("engine.memoryUtilization", "--gpu-memory-utilization", lambda spec: spec.engine.memory_utilization),
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """One flag that one field owns."""
+
+    field: str
+    """Path below spec."""
+    flag: str
+    """vLLM's own long spelling."""
+    value: Callable[[LLMServiceSpec], int | float | str | None]
+    """What is rendered; None is not."""
+
+
+TYPED: Final = (
+    Typed("model.maxLength", "--max-model-len", lambda spec: spec.model.max_length),
+    Typed("model.dtype", "--dtype", lambda spec: spec.model.dtype),
+    Typed("quantization.method", "--quantization", lambda spec: spec.quantization.method),
+    Typed("quantization.kvCache", "--kv-cache-dtype", lambda spec: spec.quantization.kv_cache),
+    Typed("parallelism.tensor", "--tensor-parallel-size", lambda spec: _above_one(spec.parallelism.tensor)),
+    Typed("parallelism.pipeline", "--pipeline-parallel-size", lambda spec: _above_one(spec.parallelism.pipeline)),
+    Typed("engine.maxSequences", "--max-num-seqs", lambda spec: spec.engine.max_sequences),
+    Typed("engine.maxBatchedTokens", "--max-num-batched-tokens", lambda spec: spec.engine.max_batched_tokens),
+    Typed("engine.memoryUtilization", "--gpu-memory-utilization", lambda spec: spec.engine.memory_utilization),
 )
-"""(field, flag, value) of the fields that are one flag each; None is not rendered."""
+"""The fields that are one flag each, in the order in which they are rendered."""
 
 
 def arguments(spec: LLMServiceSpec, *, name: str, model: str, revision: str | None) -> list[str]:
@@ -41,8 +54,8 @@ def arguments(spec: LLMServiceSpec, *, name: str, model: str, revision: str | No
     rendered = [model, "--served-model-name", *(spec.model.served_names or [name]), "--port", str(names.ENGINE_PORT)]
     if revision is not None:
         rendered += ["--revision", revision]
-    for _, flag, value_of in TYPED:
-        value = value_of(spec)
+    for typed in TYPED:
+        value = typed.value(spec)
         if value is not None:
-            rendered += [flag, str(value)]
+            rendered += [typed.flag, str(value)]
     return rendered + spec.engine.extra_args

@@ -1,18 +1,56 @@
 """The models of llmfleet.dev/v1alpha1; one module per part of the spec, all names here."""
 
-from llmfleet.api.references import ConfigMapKeyRef, FieldRef, SecretKeyRef
+from llmfleet.api.references import ConfigMapKeyRef, FieldRef, LocalRef, SecretKeyRef
+from llmfleet.api.v1alpha1.adapters import Access, Adapter, Adapters, ApiKey
 from llmfleet.api.v1alpha1.autoscaling import Autoscaling, Behavior, InFlight, QueueDepth, ScalingPolicy, ScalingRules
-from llmfleet.api.v1alpha1.engine import Engine, EnvVar, EnvVarSource, Rollout
-from llmfleet.api.v1alpha1.model import Credentials, Model, Parallelism, Quantization
+from llmfleet.api.v1alpha1.engine import (
+    Engine,
+    EnvFromSource,
+    EnvVar,
+    EnvVarSource,
+    KVOffload,
+    Multimodal,
+    Reasoning,
+    Rollout,
+    Speculative,
+    StructuredOutputs,
+    ToolCalling,
+)
+from llmfleet.api.v1alpha1.model import Cache, ChatTemplate, Credentials, Model, Parallelism, Quantization
 from llmfleet.api.v1alpha1.service import LLMService, LLMServiceSpec, ObjectMeta
-from llmfleet.api.v1alpha1.status import AutoscalingStatus, Condition, Decision, Endpoint, EngineStatus, LLMServiceStatus
+from llmfleet.api.v1alpha1.status import (
+    AutoscalingStatus,
+    ByteRange,
+    CacheStatus,
+    Compared,
+    ComparedTokens,
+    Condition,
+    Decision,
+    Endpoint,
+    EngineStatus,
+    LLMServiceStatus,
+    MemoryStatus,
+    ModelStatus,
+    PlanStatus,
+    TokenRange,
+)
 from llmfleet.api.v1alpha1.template import Accelerator, EngineContainer, PodSpecOverrides, PodTemplate, Resources, Toleration, Volume, VolumeMount
 
 __all__ = [
     "Accelerator",
+    "Access",
+    "Adapter",
+    "Adapters",
+    "ApiKey",
     "Autoscaling",
     "AutoscalingStatus",
     "Behavior",
+    "ByteRange",
+    "Cache",
+    "CacheStatus",
+    "ChatTemplate",
+    "Compared",
+    "ComparedTokens",
     "Condition",
     "ConfigMapKeyRef",
     "Credentials",
@@ -21,26 +59,38 @@ __all__ = [
     "Engine",
     "EngineContainer",
     "EngineStatus",
+    "EnvFromSource",
     "EnvVar",
     "EnvVarSource",
     "FieldRef",
     "InFlight",
+    "KVOffload",
     "LLMService",
     "LLMServiceSpec",
     "LLMServiceStatus",
+    "LocalRef",
+    "MemoryStatus",
     "Model",
+    "ModelStatus",
+    "Multimodal",
     "ObjectMeta",
     "Parallelism",
+    "PlanStatus",
     "PodSpecOverrides",
     "PodTemplate",
     "Quantization",
     "QueueDepth",
+    "Reasoning",
     "Resources",
     "Rollout",
     "ScalingPolicy",
     "ScalingRules",
     "SecretKeyRef",
+    "Speculative",
+    "StructuredOutputs",
+    "TokenRange",
     "Toleration",
+    "ToolCalling",
     "Volume",
     "VolumeMount",
 ]

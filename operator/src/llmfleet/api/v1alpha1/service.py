@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from llmfleet import names
+from llmfleet.api.v1alpha1.adapters import Access, Adapters
 from llmfleet.api.v1alpha1.autoscaling import Autoscaling
 from llmfleet.api.v1alpha1.engine import Engine, Rollout
 from llmfleet.api.v1alpha1.model import Model, Parallelism, Quantization
@@ -45,6 +46,10 @@ class LLMServiceSpec(Wire):
     """What kind of device a replica runs on."""
     engine: Engine = Engine()
     """The vLLM server of each replica."""
+    adapters: Adapters = Adapters()
+    """LoRA adapters beside the model."""
+    access: Access = Access()
+    """Who may ask."""
     replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
     """Number of replicas, if it is fixed; excludes autoscaling. Default: 1."""
     autoscaling: Autoscaling | None = None

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from llmfleet.api.facts import Bytes, ModelFacts
 from llmfleet.api.wire import Wire, list_map
 
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
@@ -49,6 +50,106 @@ class EngineStatus(Wire):
     """The effective arguments of `vllm serve`."""
 
 
+class CacheStatus(Wire):
+    """The claim that is filled with the model."""
+
+    claim_name: Annotated[str, Field(max_length=253)]
+    """Name of the claim."""
+    path: Annotated[str, Field(max_length=1024)]
+    """Directory on the claim."""
+    complete: bool = False
+    """Everything is there and was checked; engines read it."""
+    bytes_done: Bytes | None = None
+    """Fetched so far; absent before the first report and when complete."""
+    bytes_total: Bytes | None = None
+    """Size of everything."""
+    seconds_left: Count | None = None
+    """At the rate of the last report."""
+    progress: Annotated[str, Field(max_length=64)] | None = None
+    """The same for people: `42% of 14.2 GiB, 310 MiB/s`."""
+
+
+class ModelStatus(Wire):
+    """What is known of the model, and where it lies."""
+
+    facts: ModelFacts | None = None
+    """What inspection found; kept until source or revision change."""
+    unknown: Annotated[str, Field(max_length=1024)] | None = None
+    """Why nothing is known of it although it was looked at: nothing is refused for that."""
+    cache: CacheStatus | None = None
+    """The claim that is filled with the model; absent without a cache."""
+
+
+class ByteRange(Wire):
+    """A size between two bounds, in bytes."""
+
+    low: Bytes
+    """The optimistic bound."""
+    high: Bytes
+    """The pessimistic bound."""
+
+
+class TokenRange(Wire):
+    """A number of tokens between two bounds."""
+
+    low: Count
+    """The pessimistic bound."""
+    high: Count
+    """The optimistic bound."""
+
+
+class Compared(Wire):
+    """What was estimated beside what vLLM measured, per accelerator."""
+
+    estimated: ByteRange | None = None
+    """Before the start."""
+    measured_bytes: Bytes | None = None
+    """By vLLM, after the start."""
+    error_percent: int | None = None
+    """Distance of the measured value from the middle of the estimate, in percent of the measured one."""
+
+
+class ComparedTokens(Wire):
+    """The same of a number of tokens, for the whole replica."""
+
+    estimated: TokenRange | None = None
+    """Before the start."""
+    measured: Count | None = None
+    """By vLLM, after the start."""
+    error_percent: int | None = None
+    """Distance of the measured value from the middle of the estimate, in percent of the measured one."""
+
+
+class MemoryStatus(Wire):
+    """Memory of one accelerator."""
+
+    capacity_bytes: Bytes | None = None
+    """What the profile says that it has."""
+    weights: Compared | None = None
+    """Weights of one rank."""
+    kv_cache: Compared | None = None
+    """What is left for the KV cache."""
+    overhead: ByteRange | None = None
+    """Activations, graphs and what is not torch's, estimated."""
+
+
+class PlanStatus(Wire):
+    """Whether it fits, with the arithmetic."""
+
+    verdict: Literal["Fits", "Tight", "DoesNotFit", "Unknown"]
+    """Fits, Tight (only if the estimate is kind), DoesNotFit (not even then: refused), Unknown (never refused)."""
+    message: Annotated[str, Field(max_length=4096)] = ""
+    """The arithmetic in words, and what to change."""
+    accelerators_per_replica: Count
+    """Accelerators that one replica takes."""
+    memory: MemoryStatus | None = None
+    """Memory of one accelerator."""
+    largest_context: TokenRange | None = None
+    """Longest context that would fit one request."""
+    kv_tokens: ComparedTokens | None = None
+    """Tokens that the KV cache holds."""
+
+
 class Decision(Wire):
     """The last change of the demand."""
 
@@ -86,5 +187,9 @@ class LLMServiceStatus(Wire):
     """Label selector of the serving pods; read by the scale subresource."""
     engine: EngineStatus | None = None
     """What runs."""
+    model: ModelStatus | None = None
+    """What is known of the model, and where it lies."""
+    plan: PlanStatus | None = None
+    """Whether it fits, estimated and measured."""
     autoscaling: AutoscalingStatus | None = None
     """What the scaler saw and wants; absent without autoscaling."""

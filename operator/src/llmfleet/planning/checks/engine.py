@@ -1,0 +1,26 @@
+"""Which engine runs: profile, version, image."""
+
+from collections.abc import Iterator
+
+from llmfleet.planning.checks.subject import Subject, one_of
+from llmfleet.planning.violation import Violation
+from llmfleet.vllm import versions
+
+
+def unknown_profile(subject: Subject) -> Iterator[Violation]:
+    """The profile must exist: it names the device and the image."""
+    if subject.profile is None:
+        yield Violation("spec.accelerator.profile", subject.profile_name, "is no accelerator profile", one_of(subject.profile_name, subject.profiles))
+
+
+def unsupported_version(subject: Subject) -> Iterator[Violation]:
+    """A version that this operator does not know is taken only with an image of the user's own."""
+    engine = subject.spec.engine
+    if engine.image is not None:
+        return
+    if subject.version not in versions.SUPPORTED:
+        remedy = f"choose one of {', '.join(versions.SUPPORTED)}, or set spec.engine.image to an image of that version"
+        yield Violation("spec.engine.version", subject.version, "is not supported by this operator", remedy)
+    elif subject.profile is not None and subject.image is None:
+        rule = f"has no image for vLLM {subject.version}"
+        yield Violation("spec.accelerator.profile", subject.profile_name, rule, "set spec.engine.image, or add the version to the profile's images")
