@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 
 from llmfleet.api.v1alpha1 import LLMServiceSpec
-from llmfleet.vllm.arguments import TYPED, arguments
+from llmfleet.vllm.arguments import TYPED, Place, Places, arguments
 from llmfleet.vllm.owned import owner_of
 
 
 def render(*, revision: str | None = None, **fields: Any) -> list[str]:
     spec = LLMServiceSpec.model_validate({**fields, "model": {"source": "hf://a/b", **fields.get("model", {})}})
-    return arguments(spec, name="qwen", model="a/b", revision=revision)
+    return arguments(spec, name="qwen", places=Places(Place("a/b", revision)))
 
 
 def test_five_lines_render_the_name_and_the_port_only() -> None:
@@ -51,7 +51,7 @@ def test_the_length_is_handed_on_in_vllms_own_notation(length: int | str, render
 
 def test_the_specification_is_not_touched() -> None:
     spec = LLMServiceSpec.model_validate({"model": {"source": "hf://a/b"}, "engine": {"extraArgs": ["--x"]}})
-    arguments(spec, name="n", model="m", revision=None).append("--y")
+    arguments(spec, name="n", places=Places(Place("m"))).append("--y")
     assert spec.engine.extra_args == ["--x"]
 
 

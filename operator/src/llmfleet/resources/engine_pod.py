@@ -11,7 +11,7 @@ from llmfleet.api import source
 from llmfleet.api.v1alpha1 import EnvVar, PodSpecOverrides, Resources
 from llmfleet.planning import reserved
 from llmfleet.resources.blueprint import Blueprint, Manifest
-from llmfleet.vllm.arguments import arguments
+from llmfleet.vllm.arguments import Place, Places, arguments
 
 ENGINE_UID: Final = 2000
 """The user `vllm` of the stock image (group 0, so that an arbitrary claim of that group is readable)."""
@@ -61,10 +61,12 @@ def engine_arguments(blueprint: Blueprint) -> list[str]:
     """Return what follows `vllm serve`."""
     origin = source.parse(blueprint.spec.model.source)
     if isinstance(origin, source.Claim):
-        model, revision = f"{names.MODEL_DIR}/{origin.path}".rstrip("/"), None
+        place = Place(f"{names.MODEL_DIR}/{origin.path}".rstrip("/"))
+    elif isinstance(origin, source.Repository):
+        place = Place(origin.repository, origin.revision)
     else:
-        model, revision = origin.repository, origin.revision
-    return arguments(blueprint.spec, name=blueprint.owner.name, model=model, revision=revision)
+        place = Place(blueprint.spec.model.source)
+    return arguments(blueprint.spec, name=blueprint.owner.name, places=Places(place))
 
 
 def _engine_container(blueprint: Blueprint, overrides: PodSpecOverrides) -> Manifest:

@@ -18,6 +18,34 @@ def _above_one(size: int) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where one thing lies for the engine."""
+
+    argument: str
+    """As vLLM takes it: a repository's id, a path in the pod, or a URL of object storage."""
+    revision: str | None = None
+    """Revision of a repository; None is the default branch, and for what lies in the pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything lies that the specification names by its source."""
+
+    model: Place
+    """The model."""
+    tokenizer: Place | None = None
+    """spec.model.tokenizer."""
+    draft: Place | None = None
+    """spec.engine.speculative.model."""
+    adapters: tuple[tuple[str, str], ...] = ()
+    """Name, and path or repository id, in the order of spec.adapters.items."""
+    chat_template: str | None = None
+    """Path of the template's file in the pod."""
+    api_keys: tuple[str, ...] = ()
+    """What stands for each key of spec.access.apiKeys: texts such as $(LLMFLEET_API_KEY_0) that the kubelet expands, never the key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Typed:
     """One flag that one field owns."""
 
@@ -43,17 +71,17 @@ TYPED: Final = (
 """The fields that are one flag each, in the order in which they are rendered."""
 
 
-def arguments(spec: LLMServiceSpec, *, name: str, model: str, revision: str | None) -> list[str]:
+def arguments(spec: LLMServiceSpec, *, name: str, places: Places) -> list[str]:
     """Everything that stands after `vllm serve`, the model first and extraArgs last.
 
-    `name` is the object's, the served name unless others are given; `model` a repository or a path in the pod; `revision` that of a
-    repository. --shutdown-timeout is left at vLLM's 0: the launcher sends SIGTERM when no request is in flight any more or the drain
+    `name` is the object's, the served name unless others are given; `places` says where what the specification names lies in the pod.
+    --shutdown-timeout is left at vLLM's 0: the launcher sends SIGTERM when no request is in flight any more or the drain
     timeout is over; what is left then is ended at once with finish_reason "abort", while a positive value that runs out leaves streams
     open for ever (facts/vllm.md, 4).
     """
-    rendered = [model, "--served-model-name", *(spec.model.served_names or [name]), "--port", str(names.ENGINE_PORT)]
-    if revision is not None:
-        rendered += ["--revision", revision]
+    rendered = [places.model.argument, "--served-model-name", *(spec.model.served_names or [name]), "--port", str(names.ENGINE_PORT)]
+    if places.model.revision is not None:
+        rendered += ["--revision", places.model.revision]
     for typed in TYPED:
         value = typed.value(spec)
         if value is not None:
