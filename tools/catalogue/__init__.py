@@ -1,0 +1,1 @@
+"""The generator of the flag catalogues in operator/src/llmfleet/vllm/catalogue."""
