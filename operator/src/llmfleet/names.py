@@ -20,6 +20,12 @@ LLMSERVICE: Final = "LLMService"
 LLMSERVICES: Final = "llmservices"
 """Plural of LLMService, as in URLs and RBAC rules."""
 
+ACCELERATOR_PROFILE: Final = "AcceleratorProfile"
+"""Kind: one kind of device, for the whole cluster."""
+
+ACCELERATOR_PROFILES: Final = "acceleratorprofiles"
+"""Plural of AcceleratorProfile, as in URLs and RBAC rules."""
+
 MAX_NAME_LENGTH: Final = 50
 """Longest name of an LLMService: children append up to 13 characters and stay DNS-1035 labels (63)."""
 
@@ -49,16 +55,28 @@ LABEL_SERVICE: Final = f"{GROUP}/service"
 """The LLMService's name, on children and pods; with the namespace it is the owner's key."""
 
 LABEL_ROLE: Final = f"{GROUP}/role"
-"""What a pod is for; so far only `engine`. Part of the selectors: a user's labels never are."""
+"""What a pod or a Job is for: `engine`, `inspect` or `download`. Part of the selectors: a user's labels never are."""
 
 ROLE_ENGINE: Final = "engine"
 """A pod that runs vLLM and answers requests."""
+
+ROLE_INSPECT: Final = "inspect"
+"""A Job, and its pod, that reads the model's configuration and the sizes of its weights."""
+
+ROLE_DOWNLOAD: Final = "download"
+"""A Job, and its pods, that fills a claim with the model."""
 
 ANNOTATION_APPLIED: Final = f"{GROUP}/applied"
 """Hash of the manifest as rendered; a child whose hash and field ownership are as rendered needs no write."""
 
 ANNOTATION_CONFIG: Final = f"{GROUP}/config"
 """On the pod template: hash of the content of referenced ConfigMaps, so that new content rolls out."""
+
+ANNOTATION_ATTEMPT: Final = f"{GROUP}/attempt"
+"""On a Job that takes the place of a failed one: which attempt it is, from 2. The delay before the next one grows with it."""
+
+ANNOTATION_LAST_FAILURE: Final = f"{GROUP}/last-failure"
+"""On such a Job: what the one before ended with, as JSON (`reason`, `message`), so that what is shown holds still while it is tried again."""
 
 # --- The pod ---------------------------------------------------------------------------------------------------------
 

@@ -37,11 +37,14 @@ class Kind:
 
 
 LLMSERVICE: Final = Kind(names.GROUP, names.VERSION, names.LLMSERVICES, names.LLMSERVICE)
+ACCELERATOR_PROFILE: Final = Kind(names.GROUP, names.VERSION, names.ACCELERATOR_PROFILES, names.ACCELERATOR_PROFILE, namespaced=False)
 DEPLOYMENT: Final = Kind("apps", "v1", "deployments", "Deployment")
 SERVICE: Final = Kind("", "v1", "services", "Service")
 SERVICE_ACCOUNT: Final = Kind("", "v1", "serviceaccounts", "ServiceAccount")
 HORIZONTAL_POD_AUTOSCALER: Final = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
 POD_DISRUPTION_BUDGET: Final = Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+JOB: Final = Kind("batch", "v1", "jobs", "Job")
+PERSISTENT_VOLUME_CLAIM: Final = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 POD: Final = Kind("", "v1", "pods", "Pod")
 CONFIG_MAP: Final = Kind("", "v1", "configmaps", "ConfigMap")
 SECRET: Final = Kind("", "v1", "secrets", "Secret")
@@ -53,8 +56,8 @@ SUBJECT_ACCESS_REVIEW: Final = Kind("authorization.k8s.io", "v1", "subjectaccess
 _KINDS: Final = {
     (kind.api_version, kind.kind): kind
     for kind in (
-        LLMSERVICE, DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, POD, CONFIG_MAP, SECRET, LEASE,
-        NAMESPACE, API_SERVICE, SUBJECT_ACCESS_REVIEW,
+        LLMSERVICE, ACCELERATOR_PROFILE, DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET,
+        JOB, PERSISTENT_VOLUME_CLAIM, POD, CONFIG_MAP, SECRET, LEASE, NAMESPACE, API_SERVICE, SUBJECT_ACCESS_REVIEW,
     )
 }  # fmt: skip
 

@@ -20,20 +20,19 @@ _CHILD_METADATA: Final = (
 _POD_STATUS: Final = ("phase", "reason", "message", "podIP", "conditions", "containerStatuses", "initContainerStatuses")
 
 
+_ATTEMPT: Final = (names.ANNOTATION_ATTEMPT, names.ANNOTATION_LAST_FAILURE)
+
+
 def slim_owner(obj: Object) -> Object:
-    """All of an LLMService but who wrote what."""
+    """All of an object that people write (LLMService, AcceleratorProfile) but who wrote what."""
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
     return _interned_object({**obj, "metadata": metadata})
 
 
 def slim_child(obj: Object) -> Object:
     """Of a child: whose it is, what we applied and still own (`owned`, see `owned_entry`), its replicas where it has any, and its status."""
-    annotations = annotations_of(obj)
-    metadata = _chosen(obj["metadata"], _CHILD_METADATA)
-    if names.ANNOTATION_APPLIED in annotations:
-        metadata["annotations"] = {names.ANNOTATION_APPLIED: annotations[names.ANNOTATION_APPLIED]}
-    owned = obj["owned"] if "owned" in obj else owned_entry(obj)
-    slim = {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": metadata, "owned": owned}
+    slim = _reduced(obj, (names.ANNOTATION_APPLIED,))
+    slim["owned"] = obj["owned"] if "owned" in obj else owned_entry(obj)
     if "replicas" in (spec := obj.get("spec") or {}):
         slim["spec"] = {"replicas": spec["replicas"]}
     if obj.get("status"):
@@ -41,16 +40,21 @@ def slim_child(obj: Object) -> Object:
     return _interned_object(slim)
 
 
+def slim_job(obj: Object) -> Object:
+    """Of a Job: whose it is, which attempt, and its status; its content is in its name."""
+    return _interned_object({**_reduced(obj, _ATTEMPT), "status": obj.get("status") or {}})
+
+
+def slim_claim(obj: Object) -> Object:
+    """Of a PersistentVolumeClaim: whose it is, what it asks for, and its status."""
+    resources = _chosen(obj.get("spec") or {}, ("resources",))
+    return _interned_object({**_reduced(obj, ()), "spec": resources, "status": _chosen(obj.get("status") or {}, ("phase",))})
+
+
 def slim_pod(obj: Object) -> Object:
     """Of a pod: whose it is, where it runs, and what its status says; nothing of its specification."""
-    slim = {
-        "apiVersion": obj.get("apiVersion"),
-        "kind": obj.get("kind"),
-        "metadata": _chosen(obj["metadata"], _CHILD_METADATA),
-        "spec": _chosen(obj.get("spec") or {}, ("nodeName",)),
-        "status": _chosen(obj.get("status") or {}, _POD_STATUS),
-    }
-    return _interned_object(slim)
+    spec, status = _chosen(obj.get("spec") or {}, ("nodeName",)), _chosen(obj.get("status") or {}, _POD_STATUS)
+    return _interned_object({**_reduced(obj, ()), "spec": spec, "status": status})
 
 
 def owned_entry(obj: Mapping[str, Any]) -> str:
@@ -59,6 +63,14 @@ def owned_entry(obj: Mapping[str, Any]) -> str:
         if entry.get("manager") == names.FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
             return _shared(json.dumps(entry.get("fieldsV1") or {}, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
     return ""
+
+
+def _reduced(obj: Object, annotations: Iterable[str]) -> Object:
+    """What an object is and whose, with the annotations that are asked for."""
+    metadata = _chosen(obj["metadata"], _CHILD_METADATA)
+    if kept := {name: value for name, value in annotations_of(obj).items() if name in annotations}:
+        metadata["annotations"] = kept
+    return {"apiVersion": obj.get("apiVersion"), "kind": obj.get("kind"), "metadata": metadata}
 
 
 def _chosen(source: Mapping[str, Any], wanted: Iterable[str]) -> Object:
