@@ -15,20 +15,24 @@ A flag that a field owns is refused in `spec.engine.extraArgs`, with the field's
 """
 
 
-SEVERAL_FLAGS: Final = {"spec.model.source": "the model, `--revision`", "spec.model.servedNames[]": "`--served-model-name`"}
-"""Fields that are not one flag with one value, so not in arguments.TYPED."""
-
-
 def markdown() -> str:
     """The page: one table for spec, one for status."""
-    flags = {f"spec.{typed.field}": f"`{typed.flag}`" for typed in TYPED} | SEVERAL_FLAGS
+    flags = _flags()
     lines = ["## spec", "", "| field | type | default | vLLM flag | meaning |", "|---|---|---|---|---|"]
     for path, kind, description in _rows("spec", structural(LLMServiceSpec)):
         meaning, _, default = description.partition("Default: ")
-        lines.append(f"| `{path}` | {kind} | {default.removesuffix('.')} | {flags.get(path, '')} | {meaning.strip()} |")
+        lines.append(f"| `{path}` | {kind} | {default.removesuffix('.')} | {flags.get(path.removesuffix('[]'), '')} | {meaning.strip()} |")
     lines += ["", "## status", "", "| field | type | meaning |", "|---|---|---|"]
     lines += [f"| `{path}` | {kind} | {meaning} |" for path, kind, meaning in _rows("status", structural(LLMServiceStatus))]
     return HEADER + "\n".join(lines) + "\n"
+
+
+def _flags() -> dict[str, str]:
+    """What each field is for vLLM, by path: its flags, with the key where a flag takes JSON."""
+    flags: dict[str, list[str]] = {"spec.model.source": ["the model"]}
+    for typed in TYPED:
+        flags.setdefault(f"spec.{typed.field}", []).append(f"`{typed.flag}{f'.{typed.key}' if typed.key else ''}`")
+    return {path: ", ".join(spellings) for path, spellings in flags.items()}
 
 
 def _rows(path: str, schema: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

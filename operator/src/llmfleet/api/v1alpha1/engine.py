@@ -110,6 +110,8 @@ class Speculative(Wire):
     """Shortest n-gram that is looked up (ngram). Default: vLLM's."""
     tensor: Annotated[int, Field(ge=1, le=64)] | None = None
     """Tensor parallel size of the draft model: 1, or that of the model. Default: that of the model."""
+    options: JsonObject = Field(default_factory=dict)
+    """Further settings of vLLM's speculative configuration, by vLLM's names, for instance draft_sample_method."""
 
 
 class Multimodal(Wire):
@@ -140,8 +142,12 @@ class Reasoning(Wire):
 class StructuredOutputs(Wire):
     """Answers that follow a grammar."""
 
-    backend: Annotated[str, Field(min_length=1, max_length=64)]
-    """What compiles grammars: auto, xgrammar, guidance, outlines, lm-format-enforcer."""
+    backend: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """What compiles grammars: auto, xgrammar, guidance, outlines, lm-format-enforcer. Default: vLLM's (auto)."""
+    disable_any_whitespace: bool | None = None
+    """JSON in answers is written without blanks; for xgrammar and guidance. Default: vLLM's (false)."""
+    enable_in_reasoning: bool | None = None
+    """The grammar holds while the model thinks, too. Default: vLLM's (false)."""
 
 
 class Engine(Wire):
@@ -158,9 +164,9 @@ class Engine(Wire):
     max_batched_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     """Tokens of one engine step. Default: vLLM's, by device."""
     max_queued_requests: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    """Requests that may wait in one replica; further ones get 503. Default: no limit."""
+    """Requests that may be in one replica, waiting and running together; further ones get 503. Default: no limit."""
     max_queued_tokens: Annotated[int, Field(ge=1, le=2_000_000_000)] | None = None
-    """Prompt tokens that may wait in one replica; further requests get 503. Default: no limit."""
+    """Prompt tokens of requests without a first answer that may be in one replica; further requests get 503. Default: no limit."""
     memory_utilization: Annotated[float, Field(gt=0, le=1)] | None = None
     """Share of the accelerator's memory that vLLM may take, above 0 and at most 1. Default: vLLM's (0.92)."""
     kv_cache_memory: Quantity | None = None
@@ -196,7 +202,7 @@ class Engine(Wire):
     reasoning: Reasoning | None = None
     """Thinking is told apart from the answer. Default: off."""
     structured_outputs: StructuredOutputs | None = None
-    """Answers that follow a grammar. Default: vLLM's (auto)."""
+    """Answers that follow a grammar. Default: vLLM's."""
     seed: Annotated[int, Field(ge=0, le=4_294_967_295)] | None = None
     """Seed of sampling. Default: vLLM's (0)."""
     extra_args: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=128)] = Field(default_factory=list)
