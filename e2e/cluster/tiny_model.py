@@ -1,4 +1,4 @@
-"""The tiny model in the cache, and the claim through which engine pods read it."""
+"""The tiny models in the cache, and the claim through which engine pods read them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from e2e.cluster.locations import SOURCE, cache_folder
 from e2e.cluster.progress import step
 
 NAME = "tiny"
+"""The one that stands for a model where nothing depends on which; the others are the functions of make_tiny_model.py."""
 _MAKER = SOURCE / "make_tiny_model.py"
 
 
-def ensure() -> Path:
-    """Return the folder of the model's files, making them when missing (about 15 s)."""
+def ensure(name: str = NAME) -> Path:
+    """Return the folder of one model's files, making all models when they are missing (about 15 s)."""
     key = hashlib.sha256(_MAKER.read_bytes()).hexdigest()[:16]
-    folder = cache_folder() / "models" / key / NAME
-    with exclusive(cache_folder() / "models" / "make.lock", "another making of the tiny model"):
+    folder = cache_folder() / "models" / key
+    with exclusive(cache_folder() / "models" / "make.lock", "another making of the tiny models"):
         if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
             for left in folder.parent.glob(".tmp-*"):
                 shutil.rmtree(left)
             temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
-            with step("make the tiny model"):
+            with step("make the tiny models"):
                 # -P: the maker's own folder stays off sys.path, where our modules would hide libraries of the same name.
                 subprocess.run([str(vllm_environment.host_python()), "-P", str(_MAKER), str(temporary)], check=True, capture_output=True)
             temporary.chmod(0o755)  # the engine runs as another user
             for path in temporary.rglob("*"):
-                path.chmod(0o644)
+                path.chmod(0o755 if path.is_dir() else 0o644)
             temporary.rename(folder)
-    return folder
+    return folder / name
 
 
 def is_of_a_dead_claim(volume: dict[str, Any], claim: dict[str, Any] | None) -> bool:
@@ -49,7 +50,7 @@ def is_of_a_dead_claim(volume: dict[str, Any], claim: dict[str, Any] | None) -> 
 def volume_and_claim(namespace: str, claim: str, host_folder: Path) -> list[dict[str, Any]]:
     """Return a static PersistentVolume on a folder of the node and its claim: the restricted profile refuses hostPath in pods.
 
-    The volume names its claim and the claim its volume, so neither can bind to anything else. The model lies in the subfolder `tiny`.
+    The volume names its claim and the claim its volume, so neither can bind to anything else. Each model lies in the subfolder of its name.
     """
     name = f"{namespace}-{claim}"
     common: dict[str, Any] = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
