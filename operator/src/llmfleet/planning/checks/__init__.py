@@ -15,6 +15,7 @@ CHECKS: Final[tuple[Callable[[Subject], Iterable[Violation]], ...]] = (
     # What runs at all comes first: the later checks speak of a version and a device.
     engine.unknown_profile,
     engine.unsupported_version,
+    engine.unverified_version,
     # The model.
     model.unknown_dtype,
     model.repeated_served_names,
@@ -22,9 +23,9 @@ CHECKS: Final[tuple[Callable[[Subject], Iterable[Violation]], ...]] = (
     quantization.unknown_quantization,
     quantization.unknown_kv_cache,
     # The engine's arguments and environment.
+    engine.memory_said_twice,
     extra_args.owned_flags,
-    extra_args.stray_values,
-    extra_args.memory_said_twice,
+    extra_args.refused_arguments,
     pod.reserved_environment,
     pod.repeated_environment,
     # The pod.

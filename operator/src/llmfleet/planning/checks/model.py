@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from llmfleet.api import source
-from llmfleet.planning.checks.subject import Subject, one_of
+from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
 from llmfleet.vllm import quantization, versions
+from llmfleet.vllm.suggestions import one_of
 
 
 def unknown_dtype(subject: Subject) -> Iterator[Violation]:

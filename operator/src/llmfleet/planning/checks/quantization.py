@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from llmfleet.planning.checks.subject import Subject, one_of
+from llmfleet.planning.checks import extra_args
+from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
-from llmfleet.vllm import owned, quantization, versions
+from llmfleet.vllm import quantization, versions
+from llmfleet.vllm.suggestions import one_of
 
 
 def unknown_quantization(subject: Subject) -> Iterator[Violation]:
@@ -18,7 +20,7 @@ def unknown_quantization(subject: Subject) -> Iterator[Violation]:
         yield Violation(field, name, rule, "set spec.engine.image to an image that contains the plugin, or choose a checkpoint in another format")
     elif name not in (*quantization.METHODS, *quantization.PLUGINS) and subject.spec.engine.image is None:
         yield Violation(field, name, f"is no quantization method of vLLM {subject.version}", one_of(name, quantization.METHODS))
-    elif name in quantization.DEPRECATED and not _gives(subject, "--allow-deprecated-quantization"):
+    elif name in quantization.DEPRECATED and not extra_args.reading(subject).is_on("--allow-deprecated-quantization"):
         remedy = "choose another method, or add --allow-deprecated-quantization to spec.engine.extraArgs"
         yield Violation(field, name, f"is deprecated in vLLM {subject.version}", remedy)
 
@@ -28,8 +30,3 @@ def unknown_kv_cache(subject: Subject) -> Iterator[Violation]:
     name = subject.spec.quantization.kv_cache
     if name is not None and subject.version in versions.SUPPORTED and name not in quantization.KV_CACHE_TYPES:
         yield Violation("spec.quantization.kvCache", name, f"is no KV cache type of vLLM {subject.version}", one_of(name, quantization.KV_CACHE_TYPES))
-
-
-def _gives(subject: Subject, flag: str) -> bool:
-    """Whether extraArgs hold a flag."""
-    return any(owned.flag_name(item) == flag for item in subject.spec.engine.extra_args)

@@ -1,8 +1,7 @@
-"""What the checks look at, and the words that they share."""
+"""What the checks look at."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from llmfleet.api.accelerator import AcceleratorProfile
 from llmfleet.api.facts import ModelFacts
@@ -43,10 +42,3 @@ class Subject:
     def image(self) -> str | None:
         """The engine's image; None if neither the spec nor the profile has one, which is a violation."""
         return self.spec.engine.image or (self.profile.image(self.version) if self.profile else None)
-
-
-def one_of(value: str, choices: Iterable[str]) -> str:
-    """The remedy for a name that is not in a table: the nearest ones, or all where there are few or none is near."""
-    known = sorted(choices)
-    near = get_close_matches(value, known, n=3, cutoff=0.6)
-    return f"did you mean {', '.join(near)}?" if near and len(known) > len(near) else f"choose one of {', '.join(known)}"

@@ -1,0 +1,175 @@
+"""Whether vLLM takes a JSON value for one of its dataclasses.
+
+vLLM hands such a value to pydantic, which is generous in its own way: "5" and 5.0 are integers, "yes" is a boolean, 5 is no text. The rules here are those of
+pydantic's lax mode for JSON (its conversion table; measured with pydantic 2.14), over the part of JSON schema that the catalogue keeps.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llmfleet.vllm.catalogue import Catalogue, ClosedSet
+from llmfleet.vllm.suggestions import nearest, one_of
+
+_TRUTHS: Final = frozenset({"0", "1", "f", "false", "n", "no", "off", "on", "t", "true", "y", "yes"})
+_INTEGER: Final = re.compile(r"\s*[+-]?\d+(_\d+)*(\.0+)?\s*")
+_EXPECTED: Final = {
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "a text",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+
+CLOSED_FIELDS: Final[Mapping[tuple[str, str], ClosedSet]] = {
+    ("AttentionConfig", "backend"): ClosedSet.ATTENTION_BACKEND,
+    ("SpeculativeConfig", "attention_backend"): ClosedSet.ATTENTION_BACKEND,
+    ("SpeculativeConfig", "quantization"): ClosedSet.QUANTIZATION,
+    ("StructuredOutputsConfig", "reasoning_parser"): ClosedSet.REASONING_PARSER,
+    ("ReasoningConfig", "reasoning_parser"): ClosedSet.REASONING_PARSER,
+}
+"""Fields whose names the engine looks up when it starts: (object, field)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong inside a JSON value."""
+
+    path: str
+    """Dotted, as in --compilation-config.pass_config.eliminate_noops; empty for the value itself."""
+    rule: str
+    remedy: str
+    pluggable: bool = False
+    """Whether a plugin in the image may make it right."""
+
+
+def faults(value: object, name: str, catalogue: Catalogue, path: str = "") -> Iterator[Fault]:
+    """What vLLM refuses in the value for an object of the catalogue."""
+    declared = catalogue.objects[name]
+    if declared.values is not None:
+        yield from _schema_faults(value, declared.values, catalogue, path)
+        return
+    if not isinstance(value, dict):
+        yield Fault(path, "takes an object", 'write JSON such as {"key": "value"}, or single keys behind a dot')
+        return
+    for key, of in value.items():
+        below = f"{path}.{key}" if path else str(key)
+        if key in declared.fields:
+            yield from _schema_faults(of, declared.fields[key].schema, catalogue, below)
+            if (closed := CLOSED_FIELDS.get((name, key))) and isinstance(of, str) and of and not known(of, closed, catalogue):
+                yield Fault(below, f"is none of the names that vLLM {catalogue.version} knows", one_of(of, catalogue.sets[closed]), pluggable=True)
+        elif not declared.open:
+            near = nearest(str(key), declared.fields)
+            yield Fault(below, f"is no field of vLLM {catalogue.version}'s {name}", f"did you mean {', '.join(near)}?" if near else "remove it")
+    for key, field in declared.fields.items():
+        if field.required and key not in value:
+            yield Fault(f"{path}.{key}" if path else key, "is required", "add it")
+
+
+def known(name: str, closed: ClosedSet, catalogue: Catalogue) -> bool:
+    """Whether vLLM finds a name in one of its registries; for attention backends and load formats it takes any case."""
+    members = catalogue.sets[closed]
+    if closed in (ClosedSet.ATTENTION_BACKEND, ClosedSet.MAMBA_BACKEND):
+        return name.upper() in members
+    return (name.lower() if closed is ClosedSet.LOAD_FORMAT else name) in members
+
+
+def _schema_faults(value: object, schema: Mapping[str, Any], catalogue: Catalogue, path: str) -> Iterator[Fault]:
+    if "$ref" in schema:
+        yield from faults(value, schema["$ref"], catalogue, path)
+    elif "anyOf" in schema:
+        branches: Sequence[Mapping[str, Any]] = schema["anyOf"]
+        found = [list(_schema_faults(value, branch, catalogue, path)) for branch in branches]
+        if all(found):
+            # What stands deeper tells more: the value has the branch's shape, and something in it is wrong.
+            deepest = max(found, key=lambda each: each[0].path.count("."))
+            named = [each for branch in branches for each in branch.get("enum", ())]
+            if deepest[0].path != path:
+                yield from deepest
+            elif named and isinstance(value, str):
+                yield Fault(path, "is none of its values", one_of(value, map(str, named)))
+            else:
+                yield Fault(path, f"takes {' or '.join(dict.fromkeys(map(_expectation, branches)))}", "")
+    elif "enum" in schema or "const" in schema:
+        allowed = schema.get("enum", [schema.get("const")])
+        if value not in allowed and not (schema.get("type") == "integer" and _integer(value) in allowed):
+            names = [str(each) for each in allowed]
+            yield Fault(path, "is none of its values", one_of(value if isinstance(value, str) else "", names))
+    elif (kind := schema.get("type")) is not None:
+        yield from _typed_faults(value, kind, schema, catalogue, path)
+
+
+def _typed_faults(value: object, kind: str, schema: Mapping[str, Any], catalogue: Catalogue, path: str) -> Iterator[Fault]:
+    if not _has_type(value, kind):
+        yield Fault(path, f"takes {_EXPECTED[kind]}", "")
+        return
+    if kind in ("integer", "number"):
+        number = float(value) if isinstance(value, str | int | float) else 0.0
+        if rule := out_of_bounds(number, schema.get("minimum"), schema.get("maximum"), schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")):
+            yield Fault(path, rule, "")
+    elif isinstance(value, list):
+        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+            yield Fault(path, "holds too few or too many values", "")
+        each = schema.get("prefixItems") or [schema.get("items", {})] * len(value)
+        for index, (item, of) in enumerate(zip(value, each, strict=False)):
+            yield from _schema_faults(item, of, catalogue, f"{path}.{index}")
+    elif isinstance(value, dict) and "additionalProperties" in schema:
+        for key, item in value.items():
+            yield from _schema_faults(item, schema["additionalProperties"], catalogue, f"{path}.{key}")
+
+
+def _has_type(value: object, kind: str) -> bool:
+    match kind:
+        case "integer":
+            return _integer(value) is not None
+        case "number":
+            return isinstance(value, int | float) or (isinstance(value, str) and _number(value))
+        case "boolean":
+            return value in (0, 1) if isinstance(value, int | float) else isinstance(value, str) and value.lower() in _TRUTHS
+        case "string":
+            return isinstance(value, str)
+        case "array":
+            return isinstance(value, list)
+        case "object":
+            return isinstance(value, dict)
+        case _:
+            return value is None
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return int(float(value)) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def out_of_bounds(number: float, minimum: float | None, maximum: float | None, exclusive_minimum: float | None, exclusive_maximum: float | None) -> str | None:
+    """Which bound a number breaks, in words; None if it breaks none. What is no number (nan) breaks each."""
+    if minimum is not None and not number >= minimum:
+        return f"must be at least {minimum:g}"
+    if exclusive_minimum is not None and not number > exclusive_minimum:
+        return f"must be greater than {exclusive_minimum:g}"
+    if maximum is not None and not number <= maximum:
+        return f"must be at most {maximum:g}"
+    if exclusive_maximum is not None and not number < exclusive_maximum:
+        return f"must be less than {exclusive_maximum:g}"
+    return None
+
+
+def _expectation(schema: Mapping[str, Any]) -> str:
+    """What a branch of a union takes, in words."""
+    if "enum" in schema or "const" in schema:
+        return "one of " + ", ".join(str(each) for each in schema.get("enum", [schema.get("const")]))
+    return _EXPECTED.get(schema.get("type", ""), "an object")
