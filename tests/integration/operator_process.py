@@ -117,6 +117,7 @@ class Operator:
             "LLMFLEET_IDENTITY": self.identity,
             "LLMFLEET_RUNTIME_IMAGE": "registry.example/llmfleet-runtime:test",
             "LLMFLEET_METRICS_API": "false",
+            "LLMFLEET_ADMISSION": "false",
             "LLMFLEET_HEALTH_PORT": str(self.port),
             **owner_mark(),
             **self.settings,

@@ -17,7 +17,7 @@ import yaml
 
 from e2e.cluster.binaries import ensure
 from e2e.cluster.controlplane import ControlPlane
-from llmfleet.metrics_api import certificates
+from llmfleet.tls import certificates
 
 CHART = Path(__file__).parents[3] / "charts/llmfleet"
 EXAMPLE = Path(__file__).parents[3] / "examples/pvc-minimal.yaml"

@@ -18,9 +18,10 @@ from e2e.kubectl import Kubectl
 from e2e.waiting import eventually
 from llmfleet.kube.client import Client
 from llmfleet.metrics_api.application import Missing, Value
-from llmfleet.metrics_api.server import MetricsServer
+from llmfleet.metrics_api.api import MetricsApi
 from llmfleet.server import connection
 from llmfleet.server.watching import watch_settings
+from llmfleet.tls.listener import Listener
 from tests.integration.metrics_api.conftest import API_SERVICE, SECRET, SERVICE, InstallApi
 from tests.integration.operator_process import NAMESPACE, free_port, writes
 
@@ -32,7 +33,7 @@ METRICS = ("demand", "queue_depth", "in_flight")
 class Serving:
     """A metrics server that listens, its port, and the number that it gives for every metric of the LLMService `one`."""
 
-    server: MetricsServer
+    server: Listener
     port: int
     number: int
 
@@ -51,7 +52,8 @@ async def _serving(account: Client, number: int) -> AsyncIterator[Serving]:
     def read(namespace: str, name: str, _metric: str) -> Value | Missing:
         return Value(number, time.time()) if name == "one" else Missing(f"there is no LLMService {namespace}/{name}", exists=False)
 
-    server = MetricsServer(account, read, namespace=NAMESPACE, service=SERVICE, secret=SECRET, port=free_port())
+    api = MetricsApi(account, read, namespace=NAMESPACE, service=SERVICE)
+    server = Listener(account, [api], namespace=NAMESPACE, service=SERVICE, secret=SECRET, port=free_port())
     async with server.listening() as port:
         yield Serving(server, port, number)
 

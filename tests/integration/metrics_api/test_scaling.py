@@ -74,7 +74,7 @@ def seen(client: Client, namespace: str) -> Seen:
 @pytest.fixture
 def operator(installed: Path, control_plane: ControlPlane, install_api: InstallApi, tmp_path: Path) -> Iterator[Operator]:
     port = free_port()
-    settings = {"LLMFLEET_METRICS_API": "true", "LLMFLEET_METRICS_API_PORT": str(port), "LLMFLEET_SCRAPE_INTERVAL_SECONDS": "1"}
+    settings = {"LLMFLEET_METRICS_API": "true", "LLMFLEET_TLS_PORT": str(port), "LLMFLEET_SCRAPE_INTERVAL_SECONDS": "1"}
     running = Operator(installed, control_plane.audit_log, tmp_path / "log", "scaling", settings)
     install_api(port)
     running.start()

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import aiohttp
 import pytest
 
 from llmfleet.kube.client import Client
+from llmfleet.metrics_api.api import MetricsApi
 from llmfleet.metrics_api.application import Missing, Value
-from llmfleet.metrics_api.server import MetricsServer
+from llmfleet.tls.listener import Listener
 from tests.unit.metrics_api.authorities import Authority
-from tests.unit.metrics_api.fake_api_server import API_SERVICE, CONFIG_MAP, SECRET, FakeApiServer
+from tests.unit.tls.fake_api_server import API_SERVICE, CONFIG_MAP, SECRET, FakeApiServer
 
 ROOT = "/apis/custom.metrics.k8s.io/v1beta2"
 DEMAND = f"{ROOT}/namespaces/team/llmservices.llmfleet.dev/chat/demand"
@@ -46,8 +47,9 @@ class Cluster:
         self.api_server.front_proxy(self.front_proxy.pem)
         self.port = 0
 
-    def server(self, client: Client) -> MetricsServer:
-        return MetricsServer(client, read, namespace="llmfleet-system", service="llmfleet", secret="certificate", host="127.0.0.1", port=0)
+    def server(self, client: Client) -> Listener:
+        where = {"namespace": "llmfleet-system", "service": "llmfleet"}
+        return Listener(client, [MetricsApi(client, read, **where)], **where, secret="certificate", host="127.0.0.1", port=0)
 
     @property
     def ca_bundle(self) -> str:
@@ -63,20 +65,33 @@ class Cluster:
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
         """Ask as the aggregator does: trusting the APIService's CA bundle, by the Service's name; without a certificate where the common name is None."""
+        given = HPA if headers is None else headers
+        async with self._request(method, path, authority or self.front_proxy, common_name, given) as response:
+            return response.status, await response.json() if method != "HEAD" else None
+
+    async def status(self, path: str, common_name: str | None) -> int:
+        """The status alone, of what need not be JSON."""
+        async with self._request("GET", path, self.front_proxy, common_name, HPA) as response:
+            return response.status
+
+    @asynccontextmanager
+    async def _request(
+        self, method: str, path: str, authority: Authority, common_name: str | None, headers: dict[str, str]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         context = ssl.create_default_context(cadata=self.ca_bundle)
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         if common_name is not None:
-            (authority or self.front_proxy).equip(context, common_name, self.directory)
+            authority.equip(context, common_name, self.directory)
         url = f"https://127.0.0.1:{self.port}{path}"
         async with (
             aiohttp.ClientSession() as session,
-            session.request(method, url, headers=HPA if headers is None else headers, ssl=context, server_hostname="llmfleet.llmfleet-system.svc") as response,
+            session.request(method, url, headers=headers, ssl=context, server_hostname="llmfleet.llmfleet-system.svc") as response,
         ):
-            return response.status, await response.json() if method != "HEAD" else None
+            yield response
 
 
 @pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[tuple[Cluster, MetricsServer]]:
+async def running(tmp_path: Path) -> AsyncIterator[tuple[Cluster, Listener]]:
     cluster = Cluster(tmp_path)
     async with AsyncExitStack() as stack:
         server = cluster.server(await stack.enter_async_context(cluster.api_server.client()))
@@ -86,7 +101,7 @@ async def running(tmp_path: Path) -> AsyncIterator[tuple[Cluster, MetricsServer]
 
 
 @pytest.fixture
-def cluster(running: tuple[Cluster, MetricsServer]) -> Cluster:
+def cluster(running: tuple[Cluster, Listener]) -> Cluster:
     return running[0]
 
 
@@ -142,7 +157,7 @@ async def test_discovery_is_for_whoever_passes_the_front_proxy(cluster: Cluster)
     assert cluster.api_server.reviews == []
 
 
-@pytest.mark.parametrize("path", ["/", "/apis", "/openapi/v2", "/openapi/v3", f"{ROOT}/namespaces/team/pods/chat/demand", "/metrics"])
+@pytest.mark.parametrize("path", ["/apis", f"{ROOT}/namespaces/team/pods/chat/demand"])
 async def test_other_paths_do_not_exist(cluster: Cluster, path: str) -> None:
     status, body = await cluster.ask(path)
     assert (status, body["kind"], body["reason"], body["code"]) == (404, "Status", "NotFound", 404)
@@ -180,7 +195,12 @@ async def test_when_the_api_server_cannot_be_asked_nothing_is_revealed(cluster: 
     assert (status, body["reason"]) == (503, "ServiceUnavailable")
 
 
-@pytest.mark.parametrize("path", [DEMAND, ROOT, "/apis", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/openapi/v2", "/openapi/v3", "/metrics", "/apisx"])
+async def test_beside_the_apis_there_is_nothing_whoever_asks(cluster: Cluster, path: str) -> None:
+    assert await cluster.status(path, "front-proxy-client") == await cluster.status(path, None) == 404
+
+
+@pytest.mark.parametrize("path", [DEMAND, ROOT, "/apis", "/apis/nowhere"])
 @pytest.mark.parametrize("common_name", ["somebody-else", None])
 async def test_whoever_is_not_the_aggregator_learns_nothing(cluster: Cluster, path: str, common_name: str | None) -> None:
     status, body = await cluster.ask(path, common_name=common_name)
@@ -197,14 +217,14 @@ async def test_a_certificate_of_another_authority_fails_the_handshake(cluster: C
         await cluster.ask(DEMAND, authority=Authority("front-proxy-ca"))
 
 
-async def test_an_empty_list_of_names_allows_every_name(running: tuple[Cluster, MetricsServer]) -> None:
+async def test_an_empty_list_of_names_allows_every_name(running: tuple[Cluster, Listener]) -> None:
     cluster, server = running
     cluster.api_server.front_proxy(cluster.front_proxy.pem, allowed_names="[]")
     await server.refresh()
     assert (await cluster.ask(DEMAND, common_name="somebody-else"))[0] == 200
 
 
-async def test_a_new_authority_of_the_front_proxy_is_taken_over_and_the_old_one_dropped(running: tuple[Cluster, MetricsServer]) -> None:
+async def test_a_new_authority_of_the_front_proxy_is_taken_over_and_the_old_one_dropped(running: tuple[Cluster, Listener]) -> None:
     cluster, server = running
     renewed = Authority("front-proxy-ca-2")
     cluster.api_server.front_proxy(renewed.pem)
@@ -214,7 +234,7 @@ async def test_a_new_authority_of_the_front_proxy_is_taken_over_and_the_old_one_
         await cluster.ask(DEMAND)
 
 
-async def test_a_second_replica_serves_the_same_certificate_without_a_write(running: tuple[Cluster, MetricsServer]) -> None:
+async def test_a_second_replica_serves_the_same_certificate_without_a_write(running: tuple[Cluster, Listener]) -> None:
     cluster, _ = running
     assert cluster.api_server.writes == [("PUT", SECRET), ("PATCH", API_SERVICE)]
     async with cluster.api_server.client() as client:
@@ -227,7 +247,7 @@ async def test_a_second_replica_serves_the_same_certificate_without_a_write(runn
     assert len(cluster.api_server.writes) == 2
 
 
-async def test_a_certificate_that_someone_destroyed_is_made_anew(running: tuple[Cluster, MetricsServer]) -> None:
+async def test_a_certificate_that_someone_destroyed_is_made_anew(running: tuple[Cluster, Listener]) -> None:
     cluster, server = running
     del cluster.api_server.objects[SECRET]["data"]["tls.key"]
     await server.refresh()
@@ -245,7 +265,7 @@ async def test_before_the_first_refresh_nobody_gets_through(tmp_path: Path) -> N
                 await cluster.ask(DEMAND)
 
 
-async def test_what_was_known_serves_on_while_the_api_server_fails(running: tuple[Cluster, MetricsServer]) -> None:
+async def test_what_was_known_serves_on_while_the_api_server_fails(running: tuple[Cluster, Listener]) -> None:
     cluster, server = running
     del cluster.api_server.objects[CONFIG_MAP]
     with pytest.raises(ValueError, match="there is no ConfigMap"):
@@ -272,3 +292,12 @@ async def test_a_running_server_makes_itself_trusted(tmp_path: Path) -> None:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
+
+
+async def test_an_api_service_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
+    """The chart removes it first on uninstall; it must not come back."""
+    cluster = Cluster(tmp_path)
+    del cluster.api_server.objects[API_SERVICE]
+    async with cluster.api_server.client() as client:
+        assert not await cluster.server(client).refresh()
+    assert cluster.api_server.writes == [("PUT", SECRET)]

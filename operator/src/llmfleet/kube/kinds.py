@@ -51,13 +51,16 @@ SECRET: Final = Kind("", "v1", "secrets", "Secret")
 LEASE: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease")
 NAMESPACE: Final = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 API_SERVICE: Final = Kind("apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False)
+VALIDATING_WEBHOOK_CONFIGURATION: Final = Kind(
+    "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", namespaced=False
+)
 SUBJECT_ACCESS_REVIEW: Final = Kind("authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False)
 
 _KINDS: Final = {
     (kind.api_version, kind.kind): kind
     for kind in (
         LLMSERVICE, ACCELERATOR_PROFILE, DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET,
-        JOB, PERSISTENT_VOLUME_CLAIM, POD, CONFIG_MAP, SECRET, LEASE, NAMESPACE, API_SERVICE, SUBJECT_ACCESS_REVIEW,
+        JOB, PERSISTENT_VOLUME_CLAIM, POD, CONFIG_MAP, SECRET, LEASE, NAMESPACE, API_SERVICE, VALIDATING_WEBHOOK_CONFIGURATION, SUBJECT_ACCESS_REVIEW,
     )
 }  # fmt: skip
 

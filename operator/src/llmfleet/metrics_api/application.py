@@ -1,4 +1,4 @@
-"""The aggregated API custom.metrics.k8s.io/v1beta2, as much of it as there is: discovery, and one metric of one LLMService.
+"""The aggregated API custom.metrics.k8s.io/v1beta2, as much of it as there is: discovery, and one metric of one LLMService. It lies below /apis.
 
 Clients prefer protobuf and take JSON. `/apis` and `/openapi/*` are 404, by which the aggregator reads discovery from the group's own path and knows that
 there is no schema (401, 403 or 503 there would be logged as errors and retried).
@@ -25,7 +25,8 @@ RESOURCE: Final = f"{names.LLMSERVICES}.{names.GROUP}"
 
 METRICS: Final = (names.METRIC_DEMAND, names.METRIC_QUEUE_DEPTH, names.METRIC_IN_FLIGHT)
 
-_ROOT: Final = f"/apis/{GROUP}/{VERSION}"
+_ROOT: Final = f"/{GROUP}/{VERSION}"
+"""Below /apis, where the listener puts the application."""
 _USER: Final = web.RequestKey("user", User)
 _log = logging.getLogger(__name__)
 

@@ -5,14 +5,21 @@ may have been stored under an older one, and `llmfleet render` reads files that 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from llmfleet import names
+from llmfleet.api.accelerator import AcceleratorProfileObject
+from llmfleet.api.structural import structural
 from llmfleet.api.v1alpha1 import LLMService, LLMServiceStatus
 from llmfleet.planning.violation import Violation
+
+NEAREST: Final = 3
+"""Field names that are offered for one that does not exist."""
 
 
 def parse(raw: Mapping[str, Any]) -> LLMService | tuple[Violation, ...]:
@@ -23,8 +30,16 @@ def parse(raw: Mapping[str, Any]) -> LLMService | tuple[Violation, ...]:
     try:
         service = LLMService.model_validate({**raw, "status": None}, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
-        return tuple(_violation(details) for details in error.errors())
+        return tuple(_violation(details, LLMService, "llm") for details in error.errors())
     return service.model_copy(update={"status": _status(raw.get("status"))})
+
+
+def parse_profile(raw: Mapping[str, Any]) -> AcceleratorProfileObject | tuple[Violation, ...]:
+    """The same for an AcceleratorProfile."""
+    try:
+        return AcceleratorProfileObject.model_validate(raw, strict=True, by_alias=True, by_name=False)
+    except ValidationError as error:
+        return tuple(_violation(details, AcceleratorProfileObject, "accel") for details in error.errors())
 
 
 def _status(raw: object) -> LLMServiceStatus | None:
@@ -34,13 +49,13 @@ def _status(raw: object) -> LLMServiceStatus | None:
         return None
 
 
-def _violation(details: ErrorDetails) -> Violation:
+def _violation(details: ErrorDetails, model: type[BaseModel], short_name: str) -> Violation:
     field = _path(details["loc"])
     if details["type"] == "missing":
         return Violation(field, "", "is required", "add it")
     if details["type"] == "extra_forbidden":
-        parent = _explained(details["loc"][:-1])
-        return Violation(field, "", f"is no field of {names.API_VERSION}", f"remove it, or look up its name: kubectl explain {parent}")
+        remedy = _nearest(details["loc"], model) or f"remove it, or look up its name: kubectl explain {_explained(details['loc'][:-1], short_name)}"
+        return Violation(field, "", f"is no field of {names.API_VERSION}", remedy)
     rule = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return Violation(field, _shown(details["input"]), rule, "")
 
@@ -53,9 +68,38 @@ def _path(location: Sequence[int | str]) -> str:
     return path.removeprefix(".")
 
 
-def _explained(location: Sequence[int | str]) -> str:
+def _nearest(location: Sequence[int | str], model: type[BaseModel]) -> str:
+    """The remedy for a field that does not exist: the names beside it that are like it, or where the very name does exist; empty where none is."""
+    *parents, name = location
+    schema = _schema(model)
+    for part in parents:
+        schema = schema.get("items", {}) if isinstance(part, int) else schema.get("properties", {}).get(part, {})
+    known = schema.get("properties", {})
+    beside = {field.lower(): field for field in known}
+    if near := get_close_matches(str(name).lower(), beside, n=NEAREST, cutoff=0.6):
+        return f"did you mean {', '.join(beside[field] for field in near)}?"
+    elsewhere = [place for place in _places(_schema(model), "") if place.rpartition(".")[2] == str(name)]
+    return f"did you mean {' or '.join(elsewhere[:NEAREST])}?" if elsewhere else ""
+
+
+@cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return structural(model)
+
+
+def _places(schema: Mapping[str, Any], path: str) -> list[str]:
+    """Every field below spec, without those within lists."""
+    found = []
+    for name, field in schema.get("properties", {}).items():
+        if path or name == "spec":
+            here = f"{path}.{name}".removeprefix(".")
+            found += [here, *_places(field, here)]
+    return found
+
+
+def _explained(location: Sequence[int | str], short_name: str) -> str:
     """The argument of `kubectl explain` for a place in the object; it knows no indices."""
-    return ".".join(("llm", *(str(part) for part in location if not isinstance(part, int))))
+    return ".".join((short_name, *(str(part) for part in location if not isinstance(part, int))))
 
 
 def _shown(value: object) -> str:

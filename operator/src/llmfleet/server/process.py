@@ -22,7 +22,7 @@ from llmfleet.kube.lease import LeaderElector
 from llmfleet.kube.objects import Key
 from llmfleet.kube.queue import WorkQueue
 from llmfleet.kube.store import Store
-from llmfleet.metrics_api.server import MetricsServer
+from llmfleet.metrics_api.api import MetricsApi
 from llmfleet.reconcile.apply import Applier
 from llmfleet.reconcile.desired import Installation
 from llmfleet.reconcile.inputs import Gatherer
@@ -32,9 +32,11 @@ from llmfleet.scrape.engine import session as engine_session
 from llmfleet.scrape.fleet import Fleet
 from llmfleet.scrape.scraper import Scraper
 from llmfleet.server import connection, health, watching
+from llmfleet.server.admission import Admission
 from llmfleet.server.scaling import Scaling
 from llmfleet.server.settings import Settings
 from llmfleet.server.telemetry import Telemetry, configure_logging
+from llmfleet.tls.listener import Api, Listener
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ class Operator:
         self._scaling = Scaling(self._store, self._fleet)
         self._telemetry = Telemetry()
         self._relisted_at = time.monotonic()
-        self._metrics: MetricsServer | None = None
+        self._listener: Listener | None = None
 
     async def run(self) -> int:
         """Run until SIGTERM (0) or until a part that must not end has ended (1): the kubelet starts a fresh process, which costs no write."""
@@ -103,9 +105,9 @@ class Operator:
                 asyncio.create_task(self._follow_demand(), name="demand"),
                 asyncio.create_task(elector.run(lambda: self._lead(reconciler)), name="leader election"),
             ]
-            if settings.metrics_api:
-                self._metrics = self._metrics_server(client)
-                parts.append(asyncio.create_task(self._metrics.run(), name="metrics API"))
+            if apis := self._apis(client):
+                self._listener = self._tls_listener(client, apis)
+                parts.append(asyncio.create_task(self._listener.run(), name="TLS port"))
             return await self._until_the_first_ends(parts)
 
     async def _until_the_first_ends(self, parts: list[asyncio.Task[None]]) -> int:
@@ -131,16 +133,18 @@ class Operator:
         log.info("stopped" if done == {told} else "stopped by a failure")
         return 0 if done == {told} else 1
 
-    def _metrics_server(self, client: Client) -> MetricsServer:
+    def _apis(self, client: Client) -> list[Api]:
         settings = self._settings
-        return MetricsServer(
-            client,
-            self._scaling.read,
-            namespace=settings.namespace,
-            service=settings.service_name,
-            secret=settings.certificate_secret,
-            port=settings.metrics_api_port,
-        )
+        apis: list[Api] = []
+        if settings.metrics_api:
+            apis.append(MetricsApi(client, self._scaling.read, namespace=settings.namespace, service=settings.service_name))
+        if settings.admission:
+            apis.append(Admission(client, built_in_profiles, settings.default_profile, namespace=settings.namespace, service=settings.service_name))
+        return apis
+
+    def _tls_listener(self, client: Client, apis: list[Api]) -> Listener:
+        settings = self._settings
+        return Listener(client, apis, namespace=settings.namespace, service=settings.service_name, secret=settings.certificate_secret, port=settings.tls_port)
 
     def _reconciler(self, client: Client) -> Reconciler:
         settings = self._settings
@@ -211,7 +215,7 @@ class Operator:
     def _missing(self) -> str | None:
         if not self._store.synced():
             return "the first list is not complete yet"
-        if self._settings.metrics_api and (self._metrics is None or not self._metrics.ready):
+        if (self._settings.metrics_api or self._settings.admission) and (self._listener is None or not self._listener.ready):
             # Ready without a certificate, it would take the aggregator's requests and fail them: namespaces could not be deleted.
-            return "the metrics API has no certificate yet"
+            return "the TLS port has no certificate yet"
         return None

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     """Image of the init container that copies the runtime into engine pods."""
 
     service_name: str = "llmfleet"
-    """Service in front of the operator's metrics API; the serving certificate carries its DNS names."""
+    """Service in front of the operator's TLS port, whose certificate carries its DNS names; the ValidatingWebhookConfiguration has the same name."""
 
     certificate_secret: str = "llmfleet-certificate"  # noqa: S105 a name, not a secret
     """Secret in which the operator keeps its own certificate authority and serving certificate."""
@@ -60,8 +60,11 @@ class Settings(BaseSettings):
     health_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     """Plain HTTP: /healthz, /readyz and the operator's own /metrics."""
 
-    metrics_api_port: Annotated[int, Field(ge=1, le=65535)] = 8443
-    """TLS: the custom metrics API that the API server's aggregator asks on behalf of the HPA."""
+    tls_port: Annotated[int, Field(ge=1, le=65535)] = 8443
+    """TLS, for the API server alone: the custom metrics API, and admission."""
 
     metrics_api: bool = True
     """Serve the custom metrics API; without it, autoscaling holds the replicas."""
+
+    admission: bool = True
+    """Answer the API server's question whether an object may be stored; without it, what is wrong is said in a condition."""

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from llmfleet.server.settings import Settings
 
-SET_BY_THE_CHART: Final = frozenset({"namespace", "identity", "runtime_image", "service_name", "certificate_secret", "lease_name", "metrics_api"})
+SET_BY_THE_CHART: Final = frozenset({"namespace", "identity", "runtime_image", "service_name", "certificate_secret", "lease_name", "metrics_api", "admission"})
 """Settings that follow from the release's name, the pod or another value; not values under `operator`."""
 
 _DRAFT: Final = "http://json-schema.org/draft-07/schema#"
@@ -58,6 +58,13 @@ class MetricsApi(_Values):
 
     enabled: bool
     """Serve it; a cluster has one adapter of that group."""
+
+
+class AdmissionWebhook(_Values):
+    """The validating webhook: kubectl says at once what the operator would say in a condition."""
+
+    enabled: bool
+    """Register it; while no operator answers, objects are stored unseen and looked at later."""
 
 
 class Crds(_Values):
@@ -108,6 +115,7 @@ class Values(_Values):
     image_pull_secrets: list[PullSecret]
     """Secrets with which the operator's image is pulled."""
     metrics_api: MetricsApi
+    admission: AdmissionWebhook
     crds: Crds
     service_account: ServiceAccount
     priority_class_name: str

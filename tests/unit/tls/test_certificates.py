@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from llmfleet.metrics_api.certificates import CA_LIFE, LEAF_LIFE, Credentials, current, dns_names
+from llmfleet.tls.certificates import CA_LIFE, LEAF_LIFE, Credentials, current, dns_names
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 NAMES = dns_names("llmfleet", "llmfleet-system")

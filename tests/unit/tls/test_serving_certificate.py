@@ -1,14 +1,13 @@
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
 
 from llmfleet.kube.client import Client
-from llmfleet.metrics_api.certificates import dns_names
-from llmfleet.metrics_api.serving_certificate import MissingSecretError, agree, publish
-from tests.unit.metrics_api.fake_api_server import API_SERVICE, SECRET, FakeApiServer
+from llmfleet.tls.certificates import dns_names
+from llmfleet.tls.serving_certificate import MissingSecretError, agree
+from tests.unit.tls.fake_api_server import SECRET, FakeApiServer
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 NAMES = dns_names("llmfleet", "llmfleet-system")
@@ -43,17 +42,3 @@ async def test_a_secret_that_does_not_exist_is_named_with_the_remedy(api_server:
     del api_server.objects[SECRET]
     with pytest.raises(MissingSecretError, match="Secret llmfleet-system/certificate does not exist; the chart creates it: run helm upgrade"):
         await agree(client, "llmfleet-system", "certificate", NAMES, NOW)
-
-
-async def test_the_api_service_is_written_once(api_server: FakeApiServer, client: Client) -> None:
-    assert await publish(client, "llmfleet-system", "llmfleet", "CA")
-    assert await publish(client, "llmfleet-system", "llmfleet", "CA")
-    assert api_server.objects[API_SERVICE]["spec"]["caBundle"] == base64.b64encode(b"CA").decode()
-    assert api_server.writes == [("PATCH", API_SERVICE)]
-
-
-async def test_an_api_service_that_does_not_exist_is_not_created(api_server: FakeApiServer, client: Client) -> None:
-    """The chart removes it first on uninstall; it must not come back."""
-    del api_server.objects[API_SERVICE]
-    assert not await publish(client, "llmfleet-system", "llmfleet", "CA")
-    assert api_server.writes == []

@@ -1,4 +1,4 @@
-"""How the replicas of the operator agree on one certificate, and tell the API server to trust it.
+"""How the replicas of the operator agree on one certificate.
 
 The chart creates an empty Secret, so that the operator needs no right to create any. Whichever replica first finds it without good credentials writes them,
 with the resourceVersion that it read; whoever comes second meets a conflict, reads again and finds them good.
@@ -12,13 +12,11 @@ from typing import Any, Final
 
 from llmfleet.kube.client import Client
 from llmfleet.kube.errors import ApiError
-from llmfleet.kube.kinds import API_SERVICE, SECRET
-from llmfleet.metrics_api.certificates import Credentials, current
-
-API_SERVICE_NAME: Final = "v1beta2.custom.metrics.k8s.io"
+from llmfleet.kube.kinds import SECRET
+from llmfleet.tls.certificates import Credentials, current
 
 FIELD_MANAGER: Final = "llmfleet-certificate"
-"""Field manager of the one field that is written to the APIService; the rest is the chart's."""
+"""Field manager of the one field, caBundle, that is written to objects of the chart."""
 
 _KEYS: Final = ("ca.crt", "ca.key", "tls.crt", "tls.key")
 """Keys of the Secret: bundle, CA's key, certificate, key, as the fields of Credentials follow each other."""
@@ -49,26 +47,6 @@ async def agree(client: Client, namespace: str, secret_name: str, names: Sequenc
         else:
             return wanted
     raise AssertionError("the last attempt returns or raises")
-
-
-async def publish(client: Client, namespace: str, service: str, bundle: str) -> bool:
-    """Have the APIService trust the bundle; nothing is written where it does, or where it is not ours but another adapter's. True where it is ours."""
-    api_service = await client.get(API_SERVICE, None, API_SERVICE_NAME)
-    if api_service is None:
-        return False
-    backend = api_service["spec"].get("service") or {}
-    if (backend.get("namespace"), backend.get("name")) != (namespace, service):
-        return False
-    encoded = base64.b64encode(bundle.encode()).decode()
-    if api_service["spec"].get("caBundle") != encoded:
-        manifest = {
-            "apiVersion": API_SERVICE.api_version,
-            "kind": API_SERVICE.kind,
-            "metadata": {"name": API_SERVICE_NAME},
-            "spec": {"caBundle": encoded},
-        }
-        await client.apply(manifest, field_manager=FIELD_MANAGER)
-    return True
 
 
 def _decoded(secret: dict[str, Any]) -> Credentials | None:
