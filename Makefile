@@ -56,7 +56,7 @@ catalogue: .venv/ready ## the flags of one vLLM version as package data: make ca
 
 constraints: .venv/ready ## renew constraints.txt to the newest releases
 	{ sed '/^[^#]/,$$d' constraints.txt; .venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --group pyproject.toml:dev operator/pyproject.toml; } > constraints.new
+	  --no-emit-index-url --no-emit-find-links --group pyproject.toml:dev operator/pyproject.toml runtime/pyproject.toml --extra inspect; } > constraints.new
 	mv constraints.new constraints.txt
 
 .venv/ready: pyproject.toml operator/pyproject.toml runtime/pyproject.toml constraints.txt
@@ -65,5 +65,5 @@ constraints: .venv/ready ## renew constraints.txt to the newest releases
 	@rm -rf .venv && python3 -m venv .venv
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	@.venv/bin/uv pip install --quiet --python $(PYTHON) --constraint constraints.txt --build-constraint constraints.txt \
-	  --group dev --editable operator --editable runtime
+	  --group dev --editable operator --editable 'runtime[inspect]'
 	@touch $@

@@ -5,7 +5,8 @@ An image is remade only when the hash of its inputs differs from the one that th
 
 from __future__ import annotations
 
-import zipapp
+import os
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from e2e.cluster.layer import Directory, File, Layer, Owner, Text, Tree
 from e2e.cluster.locations import REPOSITORY, SOURCE
 from e2e.cluster.node_configuration import PAUSE_IMAGE
 from e2e.cluster.progress import say, step
-from e2e.cluster.python_packages import IMAGE_SITE_PACKAGES, content_key, folder_of, install, source_files
+from e2e.cluster.python_packages import IMAGE_SITE_PACKAGES, content_key, folder_of, install, python311, source_files
 
 OPERATOR = "localhost/llmfleet-operator:dev"
 RUNTIME = "localhost/llmfleet-runtime:dev"
@@ -145,32 +146,54 @@ def _operator_layers() -> list[Layer]:
 
 # -- the runtime -------------------------------------------------------------------------------------------------------------------------------------
 
+_RUNTIME_PROJECT = REPOSITORY / "runtime" / "pyproject.toml"
 _RUNTIME_SOURCE = REPOSITORY / "runtime" / "src"
 _RUNTIME_ARCHIVE = "llmfleet-runtime/runtime.pyz"
 
 
 def build_runtime_archive(target: Path) -> None:
-    """Write the runtime as one executable archive of its sources."""
-    zipapp.create_archive(
-        _RUNTIME_SOURCE,
-        target,
-        interpreter="/usr/bin/env python3",
-        main="llmfleet_runtime.__main__:main",
-        filter=lambda path: "__pycache__" not in path.parts and not path.name.endswith(".pyc"),
+    """Write the runtime's archive, by its own builder: this program may run where the package is not installed."""
+    subprocess.run(
+        [python311(), "-c", "import pathlib, sys; from llmfleet_runtime.archive import build; build(pathlib.Path(sys.argv[1]))", str(target)],
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(_RUNTIME_SOURCE), "PYTHONDONTWRITEBYTECODE": "1"},
     )
     target.chmod(0o755)
 
 
 def _runtime_layers() -> list[Layer]:
-    made = folder_of("runtime-archive", _runtime_key(), "build the runtime's archive", lambda folder: build_runtime_archive(folder / "runtime.pyz"))
+    """Return base, what `inspect` and `fetch` need, and the code apart: as an init container of engines the image needs the archive alone."""
+    dependencies = folder_of(
+        "runtime-dependencies",
+        _runtime_dependencies_key(),
+        "install what the runtime reads models with",
+        lambda folder: install(folder, ["--constraint", str(_CONSTRAINTS), *_BUILD, "--extra", "inspect", "--requirement", str(_RUNTIME_PROJECT)]),
+    )
+    code = folder_of(
+        "runtime-code",
+        _runtime_code_key(),
+        "build the runtime's package and archive",
+        _fill_runtime_code,
+    )
+    without_scripts = frozenset({"bin", ".lock", "runtime.pyz"})
     return [
         Layer((Tree(base_root.PYTHON.ensure()), *_accounts("llmfleet", _OPERATOR_USER, "/"))),
-        Layer((File(_RUNTIME_ARCHIVE, made / "runtime.pyz"),)),
+        Layer((Tree(dependencies, IMAGE_SITE_PACKAGES, excluded_paths=without_scripts),)),
+        Layer((Tree(code, IMAGE_SITE_PACKAGES, excluded_paths=without_scripts), File(_RUNTIME_ARCHIVE, code / "runtime.pyz"))),
     ]
 
 
-def _runtime_key() -> str:
-    return content_key(base_root.PYTHON.key, files=source_files(_RUNTIME_SOURCE))
+def _fill_runtime_code(folder: Path) -> None:
+    install(folder, ["--no-deps", *_BUILD, str(_RUNTIME_PROJECT.parent)])
+    build_runtime_archive(folder / "runtime.pyz")
+
+
+def _runtime_dependencies_key() -> str:
+    return content_key(base_root.PYTHON.key, files=[_RUNTIME_PROJECT, _CONSTRAINTS])
+
+
+def _runtime_code_key() -> str:
+    return content_key(files=[_RUNTIME_PROJECT, _CONSTRAINTS, *source_files(_RUNTIME_SOURCE)])
 
 
 # -- the engine --------------------------------------------------------------------------------------------------------------------------------------
@@ -203,10 +226,10 @@ IMAGES: dict[str, Image] = {
     ),
     "runtime": Image(
         RUNTIME,
-        _runtime_key,
-        ImageConfiguration(("python3", f"/{_RUNTIME_ARCHIVE}"), user="65532:65532", environment=(_PATH,)),
+        lambda: content_key(_runtime_dependencies_key(), _runtime_code_key()),
+        ImageConfiguration(("python3", f"/{_RUNTIME_ARCHIVE}"), user="65532:65532", environment=(_PATH, "PYTHONUNBUFFERED=1")),
         _runtime_layers,
-        sources=(_RUNTIME_SOURCE / "llmfleet_runtime" / "__main__.py",),
+        sources=(_RUNTIME_PROJECT, _CONSTRAINTS, _RUNTIME_SOURCE / "llmfleet_runtime" / "__main__.py"),
     ),
     "vllm-cpu": Image(
         VLLM_CPU,

@@ -1,4 +1,4 @@
-"""The two commands of the pod: `install DIR` in the init container, `launch ... -- vllm serve ...` in the engine's container."""
+"""The commands of the pods: `install` and `launch` for the engine's, from the archive; `inspect` and `fetch` for the model's, from the runtime's image."""
 
 import argparse
 import signal
@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         install(options.directory)
         sys.exit(0)
+    if options.command in ("inspect", "fetch"):
+        sys.exit(_model(options))
     if not command:
         _parser().error("launch needs a command after --")
     # A SIGTERM before the handlers are there would be lost for ever: the kernel drops what pid 1 does not handle. A blocked one waits.
@@ -39,6 +41,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         )
     )
+
+
+def _model(options: argparse.Namespace) -> int:
+    """Run a command of the package that only the runtime's image has."""
+    try:
+        from llmfleet_runtime.model.command import run_fetch, run_inspect
+        from llmfleet_runtime.model.source import parse
+    except ModuleNotFoundError as error:
+        sys.exit(f"llmfleet: {options.command} runs in the runtime's image, as python3 -m llmfleet_runtime {options.command}: {error}")
+    try:
+        source = parse(options.source)
+    except ValueError as error:
+        _parser().error(str(error))
+    if options.command == "inspect":
+        return run_inspect(source)
+    return run_fetch(source, options.directory, options.progress_port)
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -63,6 +81,13 @@ def _parser() -> argparse.ArgumentParser:
         "--stall-timeout-seconds", type=_seconds, default=300.0, help="requests run and no engine step is made for so long: not alive (default %(default)s)"
     )
     launch.add_argument("--watch-interval-seconds", type=_seconds, default=5.0, help="how often a serving engine is looked at (default %(default)s)")
+    source = "hf://owner/repository[@revision], modelscope://..., s3://bucket/path, gs://bucket/path or an absolute directory"
+    inspect = commands.add_parser("inspect", help="print what is known of a model without its weights", allow_abbrev=False)
+    inspect.add_argument("source", metavar="SOURCE", help=source)
+    fetch = commands.add_parser("fetch", help="fill DIRECTORY with a model, once", allow_abbrev=False)
+    fetch.add_argument("source", metavar="SOURCE", help=source)
+    fetch.add_argument("directory", metavar="DIRECTORY", type=Path, help="below the claim's mount; it appears when it is whole")
+    fetch.add_argument("--progress-port", type=int, help="port of /report (default: none)")
     return parser
 
 

@@ -17,12 +17,15 @@ ENTRY: Final = "llmfleet_runtime.__main__:main"
 
 _PACKAGE: Final = "llmfleet_runtime"
 
+_LEFT_OUT: Final = ("__pycache__", "model")
+"""Of the package: what Python leaves there, and what needs more than the standard library."""
+
 
 def build(target: Path) -> None:
-    """Write the archive of this package to `target`; what the runtime's image is made with."""
+    """Write the archive of this package to `target`; what the runtime's images are made with."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
-        shutil.copytree(Path(__file__).parent, root / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(Path(__file__).parent, root / _PACKAGE, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         zipapp.create_archive(root, target, interpreter="/usr/bin/env python3", main=ENTRY, compressed=True)
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,8 @@ _GENERIC: Final = re.compile(GENERIC)
 class Failure:
     """Why an engine ended."""
 
-    reason: Reason
+    reason: StrEnum
+    """failure_patterns.Reason for an engine."""
     message: str
     exit_code: int
     """Exit code of the container."""

@@ -1,0 +1,99 @@
+"""The two commands as processes: what they print, what they leave for the kubelet, and how they end."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from llmfleet_runtime import http_server
+from llmfleet_runtime.failures import Failure, write_termination_message
+from llmfleet_runtime.model.cache import Marker
+from llmfleet_runtime.model.failure import ModelFailure
+from llmfleet_runtime.model.fetching import fetch, sentence
+from llmfleet_runtime.model.inspection import inspect
+from llmfleet_runtime.model.message import encode, termination_message
+from llmfleet_runtime.model.progress import Progress
+from llmfleet_runtime.model.source import Source
+from llmfleet_runtime.model.store import open_store
+from llmfleet_runtime.settings import ENVIRONMENT_TERMINATION_LOG
+
+TERMINATED: Final = 128 + signal.SIGTERM
+"""Exit code after SIGTERM: a Job must not take a fetch that was stopped for one that is done."""
+
+_log = logging.getLogger(__name__)
+
+
+def run_inspect(source: Source) -> int:
+    """Print the facts of a model; the exit code."""
+    return _run(lambda: _inspect(source))
+
+
+def run_fetch(source: Source, directory: Path, progress_port: int | None) -> int:
+    """Fill a cache; the exit code."""
+    return _run(lambda: _fetch(source, directory, progress_port))
+
+
+def _inspect(source: Source) -> bytes:
+    facts = inspect(source, open_store(source))
+    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    return termination_message(facts)
+
+
+def _fetch(source: Source, directory: Path, progress_port: int | None) -> bytes:
+    os.umask(0o002)  # The engine, and a later fetch, may be other users of the same group.
+    progress = Progress()
+    began = time.monotonic()
+    if progress_port is None:
+        marker = fetch(source, open_store(source), directory, progress)
+    else:
+        marker = asyncio.run(_reporting(progress_port, progress, lambda: fetch(source, open_store(source), directory, progress)))
+    _log.info("complete: %s", sentence(progress))
+    return encode({"bytes": marker.bytes, "files": marker.files, "seconds": round(time.monotonic() - began, 1), "revision": marker.revision})
+
+
+async def _reporting(port: int, progress: Progress, work: Callable[[], Marker]) -> Marker:
+    """Serve /report while the work is done."""
+
+    def report() -> tuple[HTTPStatus, Mapping[str, Any]]:
+        return HTTPStatus.OK, progress.report()
+
+    async with http_server.serve(http_server.listen(port), {"/report": report}):
+        return await asyncio.to_thread(work)
+
+
+def _run(command: Callable[[], bytes]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s llmfleet: %(message)s", datefmt="%m-%d %H:%M:%S")
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # It tells every request.
+    # huggingface_hub would ask its hub which agents there are, and keep the answer below HOME.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    signal.signal(signal.SIGTERM, _terminated)
+    path = Path(os.environ.get(ENVIRONMENT_TERMINATION_LOG, "/dev/termination-log"))
+    try:
+        message = command()
+    except ModelFailure as failure:
+        _log.error("%s: %s", failure.reason, failure.message)
+        _leave(lambda: write_termination_message(path, Failure(failure.reason, failure.message, failure.exit_code)))
+        return failure.exit_code
+    _leave(lambda: path.write_bytes(message))
+    return 0
+
+
+def _leave(write: Callable[[], object]) -> None:
+    try:
+        write()
+    except OSError as error:
+        _log.warning("the termination message cannot be written: %s", error)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """End at once: threads that wait for the network would hold up the end, and what is on the disk is good for the next attempt as it is."""
+    os.write(2, b"llmfleet: told to stop\n")  # A signal may come in the middle of a line of the log.
+    os._exit(TERMINATED)

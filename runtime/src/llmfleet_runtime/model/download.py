@@ -1,0 +1,104 @@
+"""One file from a store onto the disk: resumed where an earlier attempt was cut, checked, and under its name only when it is right."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from llmfleet_runtime.model import cache, digests
+from llmfleet_runtime.model.failure import ModelFailure, Reason
+from llmfleet_runtime.model.patience import Patience
+from llmfleet_runtime.model.progress import Progress
+from llmfleet_runtime.model.store import File, Store
+
+PIECE_BYTES: Final = 4 << 30
+"""Most that is asked for in one request: content networks serve no whole file above 50 GB, and a hub's signed addresses expire."""
+
+_REREAD_BYTES: Final = 1 << 22
+
+
+class Stopped(Exception):
+    """Another file has failed; this one is left as it is."""
+
+
+class Download:
+    """The fetching of files into one directory."""
+
+    def __init__(self, store: Store, directory: Path, progress: Progress, stop: threading.Event) -> None:
+        self._store = store
+        self._directory = directory
+        self._progress = progress
+        self._stop = stop
+
+    def fetch(self, file: File) -> None:
+        """Fetch what is missing of a file. ModelFailure of the source; OSError of the disk."""
+        target = self._directory / file.name
+        if target.exists():
+            self._progress.present(file.size_bytes)
+            self._progress.file_done()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        half = target.with_name(target.name + cache.HALF)
+        resumed = half.exists()
+        if not self._attempt(file, half):
+            self._discard(file, half)
+            if not resumed or not self._attempt(file, half):  # What was there may be of a node that lost its power: once more from the start.
+                half.unlink(missing_ok=True)
+                raise ModelFailure(
+                    Reason.CHECKSUM_MISMATCH,
+                    f"{file.name}: the bytes that came are not those that the source promises; fetch again, and if it stays so, upload the file again or suspect a proxy",
+                )
+        half.replace(target)
+        self._progress.file_done()
+
+    def _attempt(self, file: File, half: Path) -> bool:
+        """Append what is missing; whether the whole is what the source promises."""
+        promised = Patience(sleep=self._stop.wait).get(lambda: self._store.digest(file))
+        digest = digests.begin(promised, file.size_bytes)
+        if half.exists() and half.stat().st_size > file.size_bytes:
+            half.unlink()
+        with half.open("ab") as stream:
+            offset = stream.tell()
+            self._progress.present(offset)
+            if digest is not None:
+                self._reread(half, digest)
+            self._append(file, offset, stream.write, digest)
+            stream.flush()
+        cache.sync(half)
+        return digest is None or promised is None or digest.hexdigest() == promised.value
+
+    def _append(self, file: File, offset: int, write: Callable[[bytes], int], digest: digests.Hash | None) -> None:
+        patience = Patience(sleep=self._stop.wait)
+        while offset < file.size_bytes:
+            before = offset
+            try:
+                for chunk in self._store.read(file, offset, min(file.size_bytes, offset + PIECE_BYTES)):
+                    if self._stop.is_set():
+                        raise Stopped
+                    write(chunk)
+                    offset += len(chunk)
+                    if digest is not None:
+                        digest.update(chunk)
+                    self._progress.fetched(len(chunk))
+                if offset == before:
+                    raise ModelFailure(
+                        Reason.SOURCE_UNREACHABLE, f"{file.name}: the source breaks off after {offset} of {file.size_bytes} bytes; it is tried again"
+                    )
+                patience.progressed()
+            except ModelFailure as failure:
+                if offset > before:
+                    patience.progressed()
+                patience.wait(failure)
+                if self._stop.is_set():
+                    raise Stopped from failure
+
+    def _reread(self, half: Path, digest: digests.Hash) -> None:
+        with half.open("rb") as stream:
+            while chunk := stream.read(_REREAD_BYTES):
+                if self._stop.is_set():
+                    raise Stopped
+                digest.update(chunk)
+
+    def _discard(self, file: File, half: Path) -> None:
+        half.unlink()
+        self._progress.present(-file.size_bytes)

@@ -1,0 +1,81 @@
+"""The header of a safetensors file: eight bytes with its length, then JSON with every tensor's type, shape and place (format of the safetensors library)."""
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from llmfleet_runtime.model.failure import ModelFailure, Reason
+from llmfleet_runtime.model.store import File, Store
+
+LENGTH_BYTES: Final = 8
+
+MAX_HEADER_BYTES: Final = 100_000_000
+"""The safetensors library's own limit."""
+
+_FIRST_READ_BYTES: Final = 128 * 1024
+"""Takes in the whole header of most shards, so that one request per file suffices."""
+
+_POINTER: Final = b"version https://git-lfs"
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor, as the header has it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    size_bytes: int
+
+
+def tensors(store: Store, file: File) -> tuple[Tensor, ...]:
+    """The tensors of a file, from its header alone; ModelFailure where the file is no safetensors, or not all there."""
+    first = _bytes(store, file, 0, min(_FIRST_READ_BYTES, file.size_bytes))
+    if first.startswith(_POINTER):
+        raise ModelFailure(
+            Reason.INCOMPLETE_MODEL, f"{file.name} is only git-lfs's pointer to the weights; run `git lfs pull` where the model was cloned, or fetch it"
+        )
+    if file.size_bytes < LENGTH_BYTES:
+        raise _half(file, LENGTH_BYTES)
+    (length,) = struct.unpack("<Q", first[:LENGTH_BYTES])
+    if length > MAX_HEADER_BYTES:
+        raise _invalid(file, f"its header would be {length} bytes long")
+    end = LENGTH_BYTES + length
+    if file.size_bytes < end:
+        raise _half(file, end)
+    content = first[LENGTH_BYTES:end] if len(first) >= end else first[LENGTH_BYTES:] + _bytes(store, file, len(first), end)
+    try:
+        found = tuple(_parsed(json.loads(content)))
+        stop = max((entry_stop for _, entry_stop in found), default=0)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _invalid(file, f"its header cannot be read: {error!r}") from error
+    if file.size_bytes < end + stop:
+        raise _half(file, end + stop)
+    return tuple(tensor for tensor, _ in found)
+
+
+def _parsed(header: dict[str, Any]) -> Iterator[tuple[Tensor, int]]:
+    for name, entry in header.items():
+        if name != "__metadata__":
+            start, stop = entry["data_offsets"]
+            yield Tensor(name, str(entry["dtype"]), tuple(int(size) for size in entry["shape"]), int(stop) - int(start)), int(stop)
+
+
+def _bytes(store: Store, file: File, start: int, stop: int) -> bytes:
+    content = b"".join(store.read(file, start, stop)) if stop > start else b""
+    if len(content) != stop - start:
+        raise ModelFailure(Reason.SOURCE_UNREACHABLE, f"{file.name}: the source broke off after {len(content)} of {stop - start} bytes; it is tried again")
+    return content
+
+
+def _half(file: File, needed_bytes: int) -> ModelFailure:
+    return ModelFailure(
+        Reason.INCOMPLETE_MODEL,
+        f"{file.name} is only half there: {file.size_bytes} bytes, its own header says at least {needed_bytes}; copy or download it again",
+    )
+
+
+def _invalid(file: File, why: str) -> ModelFailure:
+    return ModelFailure(Reason.INVALID_MODEL, f"{file.name} is no safetensors file: {why}; export the weights again")

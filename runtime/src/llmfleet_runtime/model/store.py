@@ -1,0 +1,74 @@
+"""Where models lie, as inspection and download see it: files with sizes, a revision, and bytes on request."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from llmfleet_runtime.model.source import Bucket, Directory, Repository, Scheme, Source
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a model."""
+
+    name: str
+    """Path below the model's root, with slashes."""
+    size_bytes: int
+    version: str = ""
+    """What the source calls this content: a hash, an ETag, a generation, a commit. The same name, size and version are the same bytes. Empty: it has no name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What the bytes of a file must hash to, as its source says."""
+
+    algorithm: str
+    """sha256, md5, crc32c (base64, as Google writes it), or git (the SHA-1 of a git blob)."""
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a source holds."""
+
+    files: tuple[File, ...]
+    revision: str | None = None
+    """The commit; None where the source has no such thing."""
+
+
+class Store(Protocol):
+    """One source. Every method raises ModelFailure in the words of that source; none of them waits and tries again."""
+
+    def listing(self) -> Listing:
+        """What is there now."""
+
+    def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:
+        """Bytes `start` to `stop` (exclusive) of a listed file, in chunks; fewer when the source breaks off."""
+
+    def digest(self, file: File) -> Digest | None:
+        """What the source knows of a listed file's content; None where it knows nothing that could be checked."""
+
+
+def open_store(source: Source) -> Store:
+    """The store of a source. Its library is imported here and nowhere else, so that one that is not needed costs nothing."""
+    match source:
+        case Directory():
+            from llmfleet_runtime.model.directory import DirectoryStore
+
+            return DirectoryStore(source)
+        case Repository(scheme=Scheme.MODELSCOPE):
+            from llmfleet_runtime.model.modelscope import ModelScope
+
+            return ModelScope(source)
+        case Repository():
+            from llmfleet_runtime.model.hugging_face import HuggingFace
+
+            return HuggingFace(source)
+        case Bucket(scheme=Scheme.S3):
+            from llmfleet_runtime.model.s3 import S3
+
+            return S3(source)
+        case Bucket():
+            from llmfleet_runtime.model.google_cloud_storage import GoogleCloudStorage
+
+            return GoogleCloudStorage(source)
