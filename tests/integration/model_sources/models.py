@@ -90,7 +90,7 @@ def sharded(folder: Path, shards: int = 3, *, index: bool = True) -> Path:
     (folder / "model.safetensors").unlink()
     tensors = llama_tensors()
     names = list(tensors)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number in range(shards):
         file = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
         part = names[number::shards]

@@ -1,7 +1,7 @@
 """A directory of a claim that is filled once: beside it, while it is being filled, the half-filled one and a lock.
 
-DIRECTORY appears under its name when it is whole, by one rename. Until then everything lies in DIRECTORY.partial, with a manifest that says of which listing the
-files there are, so that a later fetch knows what it may keep. DIRECTORY.lock stays: to remove a lock that somebody may be waiting for is a race.
+DIRECTORY appears under its name when it is whole, by one rename. Until then everything lies in DIRECTORY.partial, with a manifest of the listing that the files
+there belong to, so that a later fetch knows what it may keep. DIRECTORY.lock stays: to remove a lock that somebody may be waiting for is a race.
 """
 
 import contextlib
@@ -141,7 +141,8 @@ class Cache:
         if error.errno in _FULL:
             return ModelFailure(
                 Reason.NO_SPACE_LEFT,
-                f"the volume of {self.directory} is full ({error.strerror}); make the claim larger or free some of it: what has been fetched is kept, and fetch goes on there",
+                f"the volume of {self.directory} is full ({error.strerror}); "
+                "make the claim larger or free some of it: what has been fetched is kept, and fetch goes on there",
             )
         if error.errno in (errno.EACCES, errno.EPERM):
             return self._unusable(

@@ -78,9 +78,10 @@ def _run(command: Callable[[], bytes]) -> int:
     path = Path(os.environ.get(ENVIRONMENT_TERMINATION_LOG, "/dev/termination-log"))
     try:
         message = command()
-    except ModelFailure as failure:
+    except ModelFailure as error:
+        failure = Failure(error.reason, error.message, error.exit_code)
         _log.error("%s: %s", failure.reason, failure.message)
-        _leave(lambda: write_termination_message(path, Failure(failure.reason, failure.message, failure.exit_code)))
+        _leave(lambda: write_termination_message(path, failure))
         return failure.exit_code
     _leave(lambda: path.write_bytes(message))
     return 0

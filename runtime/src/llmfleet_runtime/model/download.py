@@ -17,7 +17,7 @@ PIECE_BYTES: Final = 4 << 30
 _REREAD_BYTES: Final = 1 << 22
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 it is no error
     """Another file has failed; this one is left as it is."""
 
 
@@ -46,7 +46,8 @@ class Download:
                 half.unlink(missing_ok=True)
                 raise ModelFailure(
                     Reason.CHECKSUM_MISMATCH,
-                    f"{file.name}: the bytes that came are not those that the source promises; fetch again, and if it stays so, upload the file again or suspect a proxy",
+                    f"{file.name}: the bytes that came are not those that the source promises; "
+                    "fetch again, and if it stays so, upload the file again or suspect a proxy",
                 )
         half.replace(target)
         self._progress.file_done()
@@ -71,6 +72,7 @@ class Download:
         patience = Patience(sleep=self._stop.wait)
         while offset < file.size_bytes:
             before = offset
+            refusal: ModelFailure | None = None
             try:
                 for chunk in self._store.read(file, offset, min(file.size_bytes, offset + PIECE_BYTES)):
                     if self._stop.is_set():
@@ -80,17 +82,18 @@ class Download:
                     if digest is not None:
                         digest.update(chunk)
                     self._progress.fetched(len(chunk))
-                if offset == before:
-                    raise ModelFailure(
-                        Reason.SOURCE_UNREACHABLE, f"{file.name}: the source breaks off after {offset} of {file.size_bytes} bytes; it is tried again"
-                    )
-                patience.progressed()
             except ModelFailure as failure:
-                if offset > before:
-                    patience.progressed()
-                patience.wait(failure)
+                refusal = failure
+            if offset > before:
+                patience.progressed()
+            elif refusal is None:
+                refusal = ModelFailure(
+                    Reason.SOURCE_UNREACHABLE, f"{file.name}: the source breaks off after {offset} of {file.size_bytes} bytes; it is tried again"
+                )
+            if refusal is not None:
+                patience.wait(refusal)
                 if self._stop.is_set():
-                    raise Stopped from failure
+                    raise Stopped
 
     def _reread(self, half: Path, digest: digests.Hash) -> None:
         with half.open("rb") as stream:

@@ -29,7 +29,7 @@ EXIT_CODE_RETRYABLE: Final = 75
 """The same command may succeed later (EX_TEMPFAIL of sysexits.h); a Job's podFailurePolicy can tell the two apart."""
 
 
-class ModelFailure(Exception):
+class ModelFailure(Exception):  # noqa: N818 the runtime's word for what goes wrong outside of it
     """Inspection or download cannot go on."""
 
     def __init__(self, reason: Reason, message: str, *, retry_after_seconds: float | None = None) -> None:

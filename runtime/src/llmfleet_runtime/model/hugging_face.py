@@ -81,7 +81,8 @@ class HuggingFace:
         except errors.RevisionNotFoundError as error:
             raise ModelFailure(
                 Reason.REVISION_NOT_FOUND,
-                f"{self._source}: the repository has no revision {self._source.revision!r}; name one of its branches, tags or commits after the @ of spec.model.source",
+                f"{self._source}: the repository has no revision {self._source.revision!r}; "
+                "name one of its branches, tags or commits after the @ of spec.model.source",
             ) from error
         except errors.DisabledRepoError as error:
             raise ModelFailure(Reason.MODEL_ACCESS_DENIED, f"{self._source}: its author or the hub has disabled the repository; choose another one") from error

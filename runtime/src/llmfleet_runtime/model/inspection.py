@@ -58,9 +58,8 @@ def inspect(source: Source, store: Store, patience: Callable[[], Patience] = Pat
 
 
 def _read_documents(store: Store, selection: Selection, patience: Callable[[], Patience]) -> Mapping[str, Mapping[str, Any]]:
-    wanted = {_CONFIG, _GENERATION, _ADAPTER, *configuration.QUANTIZER_FILES}
-    found = {file.name: patience().get(lambda file=file: documents.read(store, file)) for file in selection.rest if file.name in wanted}  # type: ignore[misc]
-    return {**found, **{_MISTRAL: {} for file in selection.rest if file.name == _MISTRAL}}
+    wanted = {_CONFIG, _GENERATION, _ADAPTER, _MISTRAL, *configuration.QUANTIZER_FILES}
+    return {file.name: patience().get(lambda file=file: documents.read(store, file)) for file in selection.rest if file.name in wanted}  # type: ignore[misc]
 
 
 def _weights(store: Store, selection: Selection, patience: Callable[[], Patience]) -> dict[str, Any]:

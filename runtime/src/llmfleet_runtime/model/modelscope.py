@@ -92,7 +92,8 @@ class ModelScope:
             if self._revision not in known:
                 return ModelFailure(
                     Reason.REVISION_NOT_FOUND,
-                    f"{self._source}: the repository has no revision {self._revision!r}; it has {', '.join(known[:8]) or 'none'}: name one after the @ of spec.model.source",
+                    f"{self._source}: the repository has no revision {self._revision!r}; "
+                    f"it has {', '.join(known[:8]) or 'none'}: name one after the @ of spec.model.source",
                 )
         private = (
             ""

@@ -61,11 +61,13 @@ def access_denied(source: Repository | Bucket, why: str, *, anonymous: bool, fir
     """Gated, private or forbidden. `first` is what to do before anything else, such as to accept a licence."""
     before = f"{first}, then " if first else ""
     if anonymous:
-        message = f"{source}: {why}, and no credentials were shown; {before}let spec.model.credentials name a Secret with {"a token" if isinstance(source, Repository) else "an account's keys"}"
+        needed = "a token" if isinstance(source, Repository) else "an account's keys"
+        message = f"{source}: {why}, and no credentials were shown; {before}let spec.model.credentials name a Secret with {needed}"
     else:
         shown = environment.get(ENVIRONMENT_CREDENTIALS)
-        where = f"{_credential(source)} of {shown} (spec.model.credentials)" if shown else f"{_credential(source)} of this pod"
-        message = f"{source}: {why}, and {where} is refused; {before}make sure that it is valid and its account may read this, or put another into the Secret"
+        credential = "token" if isinstance(source, Repository) else "account"
+        where = f"the {credential} of {shown} (spec.model.credentials)" if shown else f"the {credential} of this pod"
+        message = f"{source}: {why}, and {where} is refused; {before}make sure that it is valid and may read this, or put another into the Secret"
     return ModelFailure(Reason.MODEL_ACCESS_DENIED, message)
 
 
@@ -81,10 +83,6 @@ def changed(source: Repository | Bucket, name: str) -> ModelFailure:
         Reason.CHECKSUM_MISMATCH,
         f"{source}: {name} was changed while it was being read; start again when nobody writes there, and give each version a path of its own",
     )
-
-
-def _credential(source: Repository | Bucket) -> str:
-    return "the token" if isinstance(source, Repository) else "the keys of an account"
 
 
 def _texts(error: BaseException, depth: int = 6) -> Iterator[str]:

@@ -15,7 +15,7 @@ class File:
     """Path below the model's root, with slashes."""
     size_bytes: int
     version: str = ""
-    """What the source calls this content: a hash, an ETag, a generation, a commit. The same name, size and version are the same bytes. Empty: it has no name."""
+    """What the source calls this content: a hash, an ETag, a generation, a commit. Equal name, size and version: equal bytes. Empty: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
