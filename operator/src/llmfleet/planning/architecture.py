@@ -135,7 +135,7 @@ def architecture(facts: ModelFacts) -> Architecture | None:
         model_type=str(config.get("model_type", "")),
         layers=described.layers,
         hidden_size=hidden_size,
-        intermediate_size=_first(config, "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim") or 4 * hidden_size,
+        intermediate_size=_first(config, "intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim") or 4 * hidden_size,
         attention_heads=heads,
         kv_heads=kv_heads,
         head_size=head_size,
@@ -168,7 +168,7 @@ def _dtype(config: Mapping[str, Any]) -> str | None:
 
 
 def _tied_by_default(config: Mapping[str, Any]) -> bool:
-    """Families whose configuration class ties unless told otherwise, and whose config.json therefore leaves it out (transformers, GemmaConfig, CohereConfig)."""
+    """Families whose configuration class ties unless told otherwise, and whose config.json leaves it out (transformers, GemmaConfig, CohereConfig)."""
     return str(config.get("model_type", "")).startswith(("gemma", "cohere", "command"))
 
 
@@ -226,7 +226,9 @@ def _experts(config: Mapping[str, Any], count: int) -> Experts | None:
         return None
     shared = _first(config, "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "shared_intermediate_size")
     if shared is None:
-        shared = (_first(config, "n_shared_experts", "num_shared_experts", "moe_num_shared_experts") or 0) * size
+        # Llama 4 has one without saying so.
+        number = _first(config, "n_shared_experts", "num_shared_experts", "moe_num_shared_experts") or int(str(config.get("model_type")).startswith("llama4"))
+        shared = number * size
     return Experts(
         routed=routed,
         per_token=_first(config, "num_experts_per_tok", "num_experts_per_token", "moe_topk", "top_k_experts", "moe_k") or 1,

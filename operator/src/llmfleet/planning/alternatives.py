@@ -1,0 +1,110 @@
+"""What to change where a model does not fit for certain: each change is computed through, none is a phrase."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from llmfleet.api.accelerator import AcceleratorProfile, Vendor
+from llmfleet.api.facts import ModelFacts
+from llmfleet.api.v1alpha1 import LLMServiceSpec
+from llmfleet.planning.architecture import architecture
+from llmfleet.planning.estimate import estimate
+from llmfleet.planning.figures import gib_range
+from llmfleet.planning.verdict import Alternative, Plan, Verdict
+from llmfleet.vllm.quantization import KV_CACHE_TYPE, METHOD
+
+MACHINE: Final = 8
+"""Accelerators of one machine, where the profile does not say."""
+
+_STEP: Final = 1024
+"""A shorter context is rounded down to a multiple of this, so that it can be remembered."""
+
+_ONLINE: Final = "fp8_per_tensor"
+"""The online method that asks for least of device and shape."""
+
+
+def alternatives(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, version: str, estimated: Plan) -> tuple[Alternative, ...]:
+    """Changes that lead to a better verdict, the smallest first; empty where none does.
+
+    Args:
+        spec: the service.
+        facts: what is known of its model.
+        profile: its accelerator.
+        version: vLLM's version.
+        estimated: what is the case without a change.
+
+    """
+    found = []
+    for field, value, changed in _changes(spec, facts, profile, estimated):
+        outcome = estimate(changed, facts, profile, version)
+        if _better(outcome.verdict, estimated.verdict):
+            found.append(Alternative(field, value, outcome.verdict, _figures(outcome)))
+    return tuple(_first_of_each(found))
+
+
+_RANK: Final = {Verdict.DOES_NOT_FIT: 0, Verdict.TIGHT: 1, Verdict.FITS: 2}
+
+
+def _better(new: Verdict, old: Verdict) -> bool:
+    return _RANK.get(new, 0) > _RANK.get(old, 0)
+
+
+def _first_of_each(found: list[Alternative]) -> Iterator[Alternative]:
+    """Of several values of one field the first that fits for certain, or the first."""
+    for field in dict.fromkeys(alternative.field for alternative in found):
+        same = [alternative for alternative in found if alternative.field == field]
+        yield next((alternative for alternative in same if alternative.verdict is Verdict.FITS), same[0])
+
+
+def _changes(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, estimated: Plan) -> Iterator[tuple[str, str, LLMServiceSpec]]:
+    context = estimated.largest_context
+    if context is not None and estimated.max_length is not None:
+        for length in (context.low, context.high):
+            rounded = length // _STEP * _STEP or length
+            if 0 < rounded < estimated.max_length:
+                yield "spec.model.maxLength", str(rounded), _with(spec, "model", max_length=rounded)
+    if _kv_halves(spec, profile):
+        yield "spec.quantization.kvCache", "fp8", _with(spec, "quantization", kv_cache="fp8")
+    if _online_works(spec, facts, profile):
+        yield "spec.quantization.method", _ONLINE, _with(spec, "quantization", method=_ONLINE)
+    for tensor in _larger_tensors(spec, facts, profile):
+        yield "spec.parallelism.tensor", str(tensor), _with(spec, "parallelism", tensor=tensor)
+
+
+def _with(spec: LLMServiceSpec, part: str, **values: Any) -> LLMServiceSpec:
+    return spec.model_copy(update={part: getattr(spec, part).model_copy(update=values)})
+
+
+def _capable(kind: Any, profile: AcceleratorProfile) -> bool:
+    """Whether a device has what a method or a type asks for; unknown is no, because it would be recommended."""
+    if profile.vendor is None or profile.vendor.value not in kind.vendors:
+        return False
+    if profile.vendor is not Vendor.NVIDIA:
+        return True
+    capability = int((profile.compute_capability or "0").replace(".", ""))
+    return capability >= kind.min_capability and (kind.max_capability is None or capability <= kind.max_capability)
+
+
+def _kv_halves(spec: LLMServiceSpec, profile: AcceleratorProfile) -> bool:
+    return spec.quantization.kv_cache in (None, "auto", "bfloat16", "float16") and _capable(KV_CACHE_TYPE["fp8"], profile)
+
+
+def _online_works(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile) -> bool:
+    return spec.quantization.method is None and facts.quantization is None and _capable(METHOD[_ONLINE], profile)
+
+
+def _larger_tensors(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile) -> Iterator[int]:
+    described = architecture(facts)
+    heads = described.attention_heads if described is not None else 0
+    others = spec.parallelism.pipeline * spec.parallelism.data
+    most = min((profile.per_node or MACHINE) // others, 64)
+    if profile.vendor is Vendor.CPU or not heads:
+        return
+    yield from (tensor for tensor in range(spec.parallelism.tensor + 1, most + 1) if heads % tensor == 0 and tensor & (tensor - 1) == 0)
+
+
+def _figures(plan: Plan) -> str:
+    context, tokens = plan.largest_context, plan.kv_tokens
+    if plan.kv_cache is None or tokens is None or context is None:
+        return f"{plan.accelerators_per_replica} accelerators"
+    held = f"{gib_range(plan.kv_cache)} of KV cache per accelerator, {tokens.low} to {tokens.high} tokens"
+    return held if plan.accelerators_per_replica == 1 else f"{plan.accelerators_per_replica} accelerators, {held}"

@@ -1,0 +1,159 @@
+"""What vLLM makes of the engine's settings on a device: those that are given, and its own where none is.
+
+Facts: vLLM 0.32.0, engine/arg_utils.py (get_batch_defaults), config/vllm.py (_set_cudagraph_sizes, max_concurrent_batches, async_scheduling), config/cache.py,
+platforms/cpu.py, v1/attention/backends (get_supported_kernel_block_sizes), config/model.py (dtype auto).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from llmfleet.api.accelerator import AcceleratorProfile, Vendor
+from llmfleet.api.quantity import quantity_bytes
+from llmfleet.api.v1alpha1 import LLMServiceSpec
+from llmfleet.planning.architecture import Architecture
+from llmfleet.planning.figures import GIB
+
+DEFAULT_UTILIZATION: Final = 0.92
+"""--gpu-memory-utilization (config/cache.py)."""
+
+DEFAULT_LENGTH: Final = 2048
+"""Greatest length where neither service nor model says one (config/model.py, _get_and_verify_max_len)."""
+
+DTYPE_BYTES: Final[Mapping[str, int]] = {"float32": 4, "float": 4}
+"""Bytes of the dtypes that do not have two."""
+
+_BLOCK_SIZE: Final = 16
+_CPU_BLOCK_SIZE: Final = 128
+_PACKED_BLOCK_SIZE: Final = 64
+"""What attention over packed latents, UltraQuant and Intel's kernels take."""
+
+_OVERLAPPING: Final = ("eagle", "eagle3", "mtp", "draft_model", "dspark", "dflash", "ngram_gpu")
+"""Ways of guessing with which one step overlaps the next; the names of single models' heads end in _mtp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The settings that memory depends on."""
+
+    max_length: int
+    """Greatest length of a request in tokens; of `auto`, the model's own."""
+    auto_length: bool
+    """vLLM lowers the greatest length to what fits."""
+    max_sequences: int
+    """Requests that run at once."""
+    max_batched_tokens: int
+    """Tokens of one step."""
+    element_bytes: int
+    """Bytes of the dtype of weights and activations."""
+    block_size: int
+    """Tokens of one block of the KV cache."""
+    in_flight_tokens: int
+    """Tokens of the steps that overlap."""
+    piecewise_graphs: int
+    """Graphs recorded of the parts between attention."""
+    full_graphs: int
+    """Graphs recorded of whole decoding steps."""
+    largest_graph: int
+    """Tokens of the largest of them."""
+
+
+def element_bytes(spec: LLMServiceSpec, architecture: Architecture) -> int:
+    """Bytes of the dtype that a model is served in; `auto` makes two bytes of four."""
+    asked = spec.model.dtype or "auto"
+    if asked == "auto":
+        return 2
+    return DTYPE_BYTES.get(asked, 2)
+
+
+def engine(spec: LLMServiceSpec, architecture: Architecture, profile: AcceleratorProfile) -> Engine:
+    """What vLLM makes of the settings.
+
+    Args:
+        spec: the service.
+        architecture: its model.
+        profile: its accelerator.
+
+    """
+    asked, own = spec.model.max_length, architecture.max_length or DEFAULT_LENGTH
+    max_length = own if asked is None or asked == "auto" else tokens(asked)
+    tokens_default, sequences_default = _batch_defaults(spec, profile)
+    doubled = 2 if spec.engine.performance_mode == "throughput" else 1
+    max_sequences = spec.engine.max_sequences or sequences_default * doubled
+    max_batched_tokens = spec.engine.max_batched_tokens
+    if max_batched_tokens is None:
+        max_batched_tokens = tokens_default * doubled
+        if spec.engine.chunked_prefill is False:
+            max_batched_tokens = max(max_batched_tokens, max_length)
+        max_batched_tokens = min(max_batched_tokens, max_sequences * max_length)
+    piecewise, full, largest = _graphs(spec, profile, max_sequences, max_batched_tokens)
+    return Engine(
+        max_length=max_length,
+        auto_length=asked == "auto",
+        max_sequences=max_sequences,
+        max_batched_tokens=max_batched_tokens,
+        element_bytes=element_bytes(spec, architecture),
+        block_size=spec.engine.block_size or _block_size(spec, architecture, profile),
+        in_flight_tokens=_overlapping_steps(spec, profile) * max_batched_tokens,
+        piecewise_graphs=piecewise,
+        full_graphs=full,
+        largest_graph=largest,
+    )
+
+
+def tokens(length: int | str) -> int:
+    """A number of tokens as people write it: `16k` is 16000, `16K` is 16384."""
+    if isinstance(length, int):
+        return length
+    factor = {"k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}.get(length[-1])
+    return int(length) if factor is None else int(length[:-1]) * factor
+
+
+def _batch_defaults(spec: LLMServiceSpec, profile: AcceleratorProfile) -> tuple[int, int]:
+    """Tokens and requests of one step where none are given, by the device."""
+    if profile.vendor is Vendor.CPU:
+        ranks = spec.parallelism.tensor * spec.parallelism.pipeline
+        return 2048 * ranks, 128 * ranks
+    memory = quantity_bytes(profile.memory) if profile.memory is not None else 0
+    if memory >= 160 * GIB:
+        return 16_384, 1024
+    # vLLM leaves the A100 out by its name; no other device of so much memory has its compute capability.
+    if memory >= 70 * GIB and profile.compute_capability != "8.0":
+        return 8192, 1024
+    return 2048, 256
+
+
+def _block_size(spec: LLMServiceSpec, architecture: Architecture, profile: AcceleratorProfile) -> int:
+    latent = architecture.latent is not None
+    if profile.vendor is Vendor.CPU:
+        return _BLOCK_SIZE if latent else _CPU_BLOCK_SIZE
+    if profile.vendor is Vendor.INTEL or spec.quantization.kv_cache == "ultraquant_4bit":
+        return _PACKED_BLOCK_SIZE
+    # FLASHMLA, FLASHINFER_MLA and sparse attention; TRITON_MLA, on devices before Hopper, takes 16.
+    capability = float(profile.compute_capability or 0)
+    return _PACKED_BLOCK_SIZE if latent and capability >= 9 else _BLOCK_SIZE
+
+
+def _overlapping_steps(spec: LLMServiceSpec, profile: AcceleratorProfile) -> int:
+    """Steps under way at once: one per pipeline stage, and one more where scheduling runs ahead."""
+    stages = spec.parallelism.pipeline
+    speculative = spec.engine.speculative
+    ahead = speculative is None or speculative.method in _OVERLAPPING or speculative.method.endswith("_mtp")
+    if profile.vendor is Vendor.CPU or spec.model.runner == "pooling" or not ahead:
+        return stages
+    return stages + 1
+
+
+def _graphs(spec: LLMServiceSpec, profile: AcceleratorProfile, max_sequences: int, max_batched_tokens: int) -> tuple[int, int, int]:
+    """Graphs of parts, graphs of whole steps, and tokens of the largest."""
+    level = 2 if spec.engine.optimization_level is None else spec.engine.optimization_level
+    if spec.engine.enforce_eager or level == 0 or profile.vendor in (Vendor.CPU, Vendor.GOOGLE):
+        return 0, 0, 0
+    guesses = spec.engine.speculative.tokens if spec.engine.speculative is not None else 0
+    ceiling = 1024 if (profile.compute_capability or "").startswith("10.") else 512
+    largest = min(max_sequences * (1 + guesses) * 2, ceiling, max_batched_tokens)
+    small = range(1, min(largest, 32) + 1) if spec.engine.performance_mode == "interactivity" else (1, 2, 4)
+    sizes = {size for size in (*small, *range(8, min(largest + 1, 256), 8), *range(256, largest + 1, 16)) if size <= largest}
+    sizes |= {size for size in (max_batched_tokens, max_sequences * (1 + guesses)) if size <= largest}
+    full = {size for size in sizes if size <= max_sequences * (1 + guesses)} if level >= 2 else set()
+    return len(sizes), len(full), max(sizes)

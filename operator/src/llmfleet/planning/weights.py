@@ -1,0 +1,213 @@
+"""What the weights take on one accelerator of each pipeline stage.
+
+Facts: vLLM 0.32.0, model_executor/layers: linear.py (what tensor ranks share), vocab_parallel_embedding.py, fused_moe/config.py (experts are shared by
+tensor x data ranks, sliced or whole), attention/mla_attention.py (process_weights_after_loading keeps W_UV and W_UK_T beside kv_b_proj), quantization/online
+(which layers an online method converts). vLLM loads numbers of plain formats as the model's dtype, whatever the file holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Final
+
+from llmfleet.api.facts import ModelFacts, TensorGroup
+from llmfleet.api.v1alpha1 import LLMServiceSpec
+from llmfleet.planning import parameters
+from llmfleet.planning.architecture import Architecture
+from llmfleet.planning.figures import MIB, Range, Term, total
+from llmfleet.planning.kv_cache import stage_layers
+from llmfleet.planning.state import FLOAT32_BYTES
+from llmfleet.vllm.quantization import METHOD, WEIGHT_KEY_BYTES
+
+PLAIN_BYTES: Final[Mapping[str, int]] = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2}
+"""Formats of numbers that are loaded as the model's dtype (safetensors' names)."""
+
+PADDING: Final = 0.02
+"""Most that padding of shapes for kernels adds: rows of the vocabulary to 64, columns of quantized layers to a tile (layers/vocab_parallel_embedding.py)."""
+
+LOADED: Final = Range(0, 128 * MIB)
+"""What loading leaves behind besides: tables of positions, the unused ends of the allocator's segments of 20 MiB (torch, CUDACachingAllocator)."""
+
+EXPERT_PADDING: Final = 0.15
+"""The same of four-bit experts, whose sides are padded to 128 or 256: 2880 to 3072 in gpt-oss (fused_moe/oracle/mxfp4.py)."""
+
+FOUR_BIT_EXPERTS: Final = ("mxfp4", "gpt_oss_mxfp4", "modelopt_fp4", "nvfp4_per_token")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Bytes of the whole model by what becomes of them, before they are shared out."""
+
+    embedding: Range
+    head: Range
+    linear: Range
+    experts: Range
+    vision: Range
+    other: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What the weights take."""
+
+    stages: tuple[Range, ...]
+    """On one accelerator of each pipeline stage."""
+    terms: tuple[Term, ...]
+    """The lines of the heaviest stage."""
+
+
+def weights(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, *, element_bytes: int) -> Weights | None:
+    """What the weights take on one accelerator of each stage; None where neither the files nor the config say.
+
+    Args:
+        spec: the service.
+        facts: what is known of the model.
+        architecture: its shape.
+        element_bytes: bytes of the dtype that it is served in.
+
+    """
+    if facts.weights is not None and facts.weights.tensors:
+        parts, source = _from_files(spec, facts, facts.weights.tensors, architecture, element_bytes), "sizes in the safetensors headers"
+    elif (counted := parameters.count(architecture)) is not None and facts.quantization is None:
+        parts, source = _from_shapes(spec, facts, counted, element_bytes), "shapes in config.json"
+    elif facts.weights is not None and facts.weights.bytes:
+        parts, source = _from_total(facts.weights.bytes), "size of the files"
+    else:
+        return None
+    return _shared_out(spec, facts, architecture, parts, source, element_bytes)
+
+
+def _from_files(spec: LLMServiceSpec, facts: ModelFacts, groups: list[TensorGroup], architecture: Architecture, element_bytes: int) -> Parts:
+    def loaded(part: str) -> Range:
+        return total(*(_loaded(group, spec, facts, element_bytes) for group in groups if group.part == part))
+
+    head = loaded("lmHead")
+    # A checkpoint of a tied model may hold the output layer all the same; vLLM passes over it.
+    return Parts(loaded("embedding"), Range(0, 0) if architecture.tied else head, loaded("linear"), loaded("experts"), loaded("vision"), loaded("other"))
+
+
+def _loaded(group: TensorGroup, spec: LLMServiceSpec, facts: ModelFacts, element_bytes: int) -> Range:
+    """Bytes of a group after loading."""
+    if group.dtype not in PLAIN_BYTES:
+        return Range(group.bytes, group.bytes)
+    numbers = group.bytes // PLAIN_BYTES[group.dtype]
+    if group.part == "other":
+        # Norms and scales in float32 may stay so.
+        return Range(numbers * min(element_bytes, PLAIN_BYTES[group.dtype]), max(numbers * element_bytes, group.bytes))
+    each = _online_bytes(group.part, spec, facts)
+    size = ceil(numbers * (element_bytes if each is None else each))
+    return Range(size, size)
+
+
+def _online_bytes(part: str, spec: LLMServiceSpec, facts: ModelFacts) -> float | None:
+    """Bytes per weight that an online method leaves in a part; None where it leaves the part alone."""
+    method = METHOD.get(spec.quantization.method or "")
+    if method is None or not method.online or facts.quantization is not None:
+        return None
+    name, default = {"linear": ("linear", method.linear_bytes), "experts": ("moe", method.expert_bytes)}.get(part, ("", None))
+    if method.name == "online":
+        default = None
+    asked = spec.quantization.config.get(name) if name else None
+    return _asked_bytes(asked, name) or default
+
+
+def _asked_bytes(asked: Any, name: str) -> float | None:
+    """Bytes per weight of what quantization.config asks for, as a method, as a format, or as {weight: format} (config/quantization.py)."""
+    if isinstance(asked, Mapping):
+        asked = asked.get("weight")
+    if not isinstance(asked, str):
+        return None
+    method = METHOD.get(asked)
+    if method is not None:
+        return method.linear_bytes if name == "linear" else method.expert_bytes
+    return WEIGHT_KEY_BYTES.get(asked)
+
+
+def _from_shapes(spec: LLMServiceSpec, facts: ModelFacts, counted: parameters.Parameters, element_bytes: int) -> Parts:
+    def size(numbers: int, part: str) -> Range:
+        each = _online_bytes(part, spec, facts) or element_bytes
+        # Biases and what a family adds to the common shape.
+        return Range(ceil(numbers * each * (1 - parameters.UNCERTAINTY)), ceil(numbers * each * (1 + parameters.UNCERTAINTY)))
+
+    nothing = Range(0, 0)
+    return Parts(
+        size(counted.embedding, "embedding"), size(counted.head, "lmHead"), size(counted.linear, "linear"), size(counted.experts, "experts"), nothing, nothing
+    )
+
+
+def _from_total(size_bytes: int) -> Parts:
+    nothing = Range(0, 0)
+    return Parts(nothing, nothing, Range(size_bytes, size_bytes), nothing, nothing, nothing)
+
+
+def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, parts: Parts, source: str, element_bytes: int) -> Weights:
+    parallelism = spec.parallelism
+    tensor, pipeline, ranks = parallelism.tensor, parallelism.pipeline, parallelism.tensor * parallelism.data
+    stages = stage_layers(len(architecture.layers), pipeline)
+    experts = architecture.experts
+    expert_share = ceil(experts.routed / ranks) / experts.routed if experts is not None and parallelism.expert else 1 / ranks
+    four_bits = (spec.quantization.method or (facts.quantization or {}).get("quant_method")) in FOUR_BIT_EXPERTS
+    whole = {
+        "linear": _spread(parts.linear, 1 / tensor, PADDING),
+        "experts": _spread(parts.experts, expert_share, EXPERT_PADDING if four_bits else PADDING),
+        "copies": _copies(architecture, tensor=tensor, element_bytes=element_bytes),
+        # Scales of quantized layers are shared like the layers, norms are not.
+        "other": Range(parts.other.low // tensor, parts.other.high),
+    }
+    # Every encoder but a few shares its layers out too (--mm-encoder-tp-mode).
+    vision = Range(parts.vision.low // tensor, parts.vision.high)
+    embedding = _spread(parts.embedding, 1 / tensor, PADDING)
+    head = _spread(parts.head, 1 / tensor, PADDING)
+    bills: list[dict[str, Range]] = []
+    for stage, count in enumerate(stages):
+        share = count / len(architecture.layers)
+        bill = {name: Range(int(size.low * share), ceil(size.high * share)) for name, size in whole.items()}
+        bill["loaded"] = LOADED
+        if stage == 0:
+            bill["embedding"], bill["vision"] = embedding, vision
+        if stage == pipeline - 1:
+            # The last stage of a tied model needs an embedding of its own.
+            bill["head"] = embedding if architecture.tied and pipeline > 1 else head
+        bills.append(bill)
+    sizes = tuple(total(*bill.values()) for bill in bills)
+    heaviest = max(range(pipeline), key=lambda stage: sizes[stage].high)
+    layers = f", {stages[heaviest]} of {len(architecture.layers)} layers" if pipeline > 1 else ""
+    formulas = {
+        "embedding": ("embedding", f"vocabulary x width / tensor {tensor}"),
+        "head": ("output layer", f"vocabulary x width / tensor {tensor}"),
+        "linear": ("attention and feed-forward", f"all of them / tensor {tensor}{layers}"),
+        "experts": ("experts", f"all of them / {ranks} ranks{layers}"),
+        "copies": ("copies", "what every tensor rank has for itself: key-value heads fewer than ranks, latent projections, routers"),
+        "loaded": ("left by loading", "tables of positions, ends of the allocator's segments"),
+        "vision": ("other inputs", f"encoders, at most all, at least their {tensor}th part"),
+        "other": ("norms and scales", f"at most all, at least their {tensor}th part{layers}"),
+    }
+    terms = tuple(Term(formulas[name][0], size, formulas[name][1], source) for name, size in bills[heaviest].items() if size.high)
+    return Weights(sizes, terms)
+
+
+def _spread(size: Range, share: float, padding: float) -> Range:
+    return Range(int(size.low * share), ceil(size.high * share * (1 + padding)))
+
+
+def _copies(architecture: Architecture, *, tensor: int, element_bytes: int) -> Range:
+    """What tensor ranks hold more of than their share, and what loading adds."""
+    count = len(architecture.layers)
+    least = more = 0
+    latent = architecture.latent
+    if latent is not None:
+        absorbed = architecture.attention_heads // tensor * latent.kv_rank * (latent.nope_size + latent.value_size)
+        least += count * absorbed * element_bytes
+        # The projections into the latents are whole on every rank; their share is counted already.
+        width = latent.query_rank + latent.kept_size
+        more += count * architecture.hidden_size * width * element_bytes * (tensor - 1) // tensor
+    elif 0 < architecture.kv_heads < tensor:
+        attending = [layer.attention for layer in architecture.layers if layer.attention is not None]
+        one = sum(architecture.hidden_size * (attention.key_size + attention.value_size) for attention in attending)
+        missing = one * (tensor - architecture.kv_heads) // tensor
+        # Between half a byte and the whole dtype, as the checkpoint is quantized.
+        least += missing // 2
+        more += missing * element_bytes - missing // 2
+    if architecture.experts is not None and tensor > 1:
+        more += architecture.experts.layers * architecture.hidden_size * architecture.experts.routed * FLOAT32_BYTES
+    return Range(least, least + more)
