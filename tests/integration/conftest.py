@@ -41,11 +41,17 @@ def kubectl(control_plane: ControlPlane) -> Kubectl:
 
 
 @pytest.fixture
-async def client(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[Client]:
-    """The administrator's client."""
+async def session(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
+    """Plain HTTP to the API server as the administrator."""
     context = _tls(control_plane.kubeconfig, tmp_path)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-        yield Client(lambda: (session, control_plane.server))
+        yield session
+
+
+@pytest.fixture
+def client(control_plane: ControlPlane, session: aiohttp.ClientSession) -> Client:
+    """The administrator's client."""
+    return Client(lambda: (session, control_plane.server))
 
 
 @pytest.fixture
