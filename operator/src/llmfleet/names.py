@@ -92,8 +92,35 @@ RUNTIME_CONTAINER: Final = "runtime"
 RUNTIME_DIR: Final = "/llmfleet"
 """Where the runtime's zipapp lies in the engine's container."""
 
+INSPECT_CONTAINER: Final = "inspect"
+"""Container of an inspection's pod."""
+
+DOWNLOAD_CONTAINER: Final = "download"
+"""Container of a download's pods."""
+
+ADAPTER_CONTAINER: Final = "adapter-"
+"""Init containers that fetch adapters, with the adapter's place in spec.adapters.items behind it."""
+
 MODEL_DIR: Final = "/models"
-"""Where the claim of a pvc:// source is mounted, read-only."""
+"""Where the volume with the model is mounted, read-only: the claim or image of its source, or the cache."""
+
+CLAIMS_DIR: Final = "/claims"
+"""Where further claims are mounted, read-only, each below its name: those of adapters and of the draft model."""
+
+IMAGES_DIR: Final = "/images"
+"""Where further images are mounted, read-only, each below its number."""
+
+ADAPTERS_DIR: Final = "/adapters"
+"""Where fetched adapters lie, each below its place in spec.adapters.items."""
+
+CHAT_TEMPLATE_DIR: Final = "/chat-template"
+"""Where the ConfigMap of spec.model.chatTemplate is mounted."""
+
+CREDENTIALS_DIR: Final = "/credentials"
+"""Where the key file of a service account is mounted."""
+
+COMPILE_CACHE_DIR: Final = "/compile-cache"
+"""Where compiled graphs and kernels are kept on the claim of spec.model.cache: VLLM_CACHE_ROOT."""
 
 HOME_DIR: Final = "/home/vllm"
 """Home of the stock image's user `vllm`; caches and compiled kernels go below it."""
@@ -116,8 +143,26 @@ VOLUME_TMP: Final = "llmfleet-tmp"
 VOLUME_SHM: Final = "llmfleet-shm"
 """Volume at SHM_DIR, in memory."""
 
+VOLUME_PREFIX: Final = "llmfleet-"
+"""What the names of the operator's volumes begin with."""
+
 VOLUME_MODEL: Final = "llmfleet-model"
 """Volume at MODEL_DIR."""
+
+VOLUME_CLAIM: Final = "llmfleet-claim-"
+"""Volumes below CLAIMS_DIR, numbered."""
+
+VOLUME_IMAGE: Final = "llmfleet-image-"
+"""Volumes below IMAGES_DIR, numbered."""
+
+VOLUME_ADAPTERS: Final = "llmfleet-adapters"
+"""Volume at ADAPTERS_DIR."""
+
+VOLUME_CHAT_TEMPLATE: Final = "llmfleet-chat-template"
+"""Volume at CHAT_TEMPLATE_DIR."""
+
+VOLUME_CREDENTIALS: Final = "llmfleet-credentials"
+"""Volume at CREDENTIALS_DIR; with a number behind it those of an adapter."""
 
 ENGINE_PORT: Final = 8000
 """vLLM's OpenAI server."""
@@ -133,6 +178,15 @@ PORT_HTTP: Final = "http"
 
 PORT_LAUNCHER: Final = "launcher"
 """Name of the launcher's port in the pod."""
+
+PORT_PROGRESS: Final = "progress"
+"""Name of a download's port, of the launcher's number: /report."""
+
+ENV_API_KEY: Final = "LLMFLEET_API_KEY_"
+"""Variables of the engine's container that hold spec.access.apiKeys, numbered; its arguments name them and the kubelet puts the keys in."""
+
+ENV_CREDENTIALS: Final = "LLMFLEET_CREDENTIALS"
+"""Variable of a container that fetches: where its credentials come from, in words for its messages."""
 
 # --- Conditions ------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The CustomResourceDefinition of LLMService, generated from the models: the one source of crds/."""
+"""The CustomResourceDefinitions, generated from the models: the one source of crds/."""
 
 import json
 from typing import Any, Final
@@ -6,12 +6,10 @@ from typing import Any, Final
 import yaml
 
 from llmfleet import names
+from llmfleet.api.accelerator import AcceleratorProfile, AcceleratorProfileObject
 from llmfleet.api.structural import structural
 from llmfleet.api.v1alpha1 import LLMService, LLMServiceSpec, LLMServiceStatus
 from llmfleet.api.v1alpha1.service import NAME_PATTERN, NAME_RULE, ONE_OWNER_OF_REPLICAS
-
-FILE_NAME: Final = f"{names.GROUP}_{names.LLMSERVICES}.yaml"
-"""Name of the generated file in crds/, in the manner of controller-gen."""
 
 HEADER: Final = "# Generated from operator/src/llmfleet/api by `llmfleet crds --output-dir crds`. Do not edit.\n"
 
@@ -32,6 +30,15 @@ COLUMNS: Final[tuple[dict[str, Any], ...]] = (
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 )
 """What `kubectl get llm` shows; priority 1 only with -o wide."""
+
+PROFILE_COLUMNS: Final[tuple[dict[str, Any], ...]] = (
+    {"name": "Resource", "type": "string", "jsonPath": ".spec.resourceName", "description": "What a pod asks for."},
+    {"name": "Memory", "type": "string", "jsonPath": ".spec.memory", "description": "Memory of one device."},
+    {"name": "Capability", "type": "string", "jsonPath": ".spec.computeCapability", "description": "NVIDIA's compute capability."},
+    {"name": "Per Node", "type": "integer", "jsonPath": ".spec.perNode", "description": "Devices of one node."},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+)
+"""What `kubectl get accel` shows."""
 
 
 def llmservice_crd() -> dict[str, Any]:
@@ -72,9 +79,55 @@ def llmservice_crd() -> dict[str, Any]:
     }
 
 
-def llmservice_crd_yaml() -> str:
-    """The file in crds/."""
-    without_shared_parts = json.loads(json.dumps(llmservice_crd()))  # or YAML would write anchors
+def accelerator_profile_crd() -> dict[str, Any]:
+    """The CustomResourceDefinition of AcceleratorProfile as JSON-ready values. Without a status: nothing is found out about it."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.ACCELERATOR_PROFILES}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Cluster",
+            "names": {
+                "kind": names.ACCELERATOR_PROFILE,
+                "listKind": f"{names.ACCELERATOR_PROFILE}List",
+                "plural": names.ACCELERATOR_PROFILES,
+                "singular": names.ACCELERATOR_PROFILE.lower(),
+                "shortNames": ["accel"],
+                "categories": ["llmfleet"],
+            },
+            "versions": [
+                {
+                    "name": names.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "additionalPrinterColumns": list(PROFILE_COLUMNS),
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "description": (AcceleratorProfileObject.__doc__ or "").strip(),
+                            "required": ["spec"],
+                            "properties": {
+                                "apiVersion": {"type": "string"},
+                                "kind": {"type": "string"},
+                                "metadata": {"type": "object"},
+                                "spec": structural(AcceleratorProfile),
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }
+
+
+def crds() -> tuple[tuple[str, str], ...]:
+    """Every file of crds/, as name (in the manner of controller-gen) and content."""
+    return tuple((f"{names.GROUP}_{crd['spec']['names']['plural']}.yaml", _file(crd)) for crd in (llmservice_crd(), accelerator_profile_crd()))
+
+
+def _file(crd: dict[str, Any]) -> str:
+    without_shared_parts = json.loads(json.dumps(crd))  # or YAML would write anchors
     return HEADER + yaml.safe_dump(without_shared_parts, sort_keys=False, width=160, allow_unicode=True)
 
 

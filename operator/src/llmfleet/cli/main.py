@@ -13,19 +13,20 @@ app = typer.Typer(name="llmfleet", no_args_is_help=True, add_completion=False, p
 
 @app.command()
 def crds(
-    output_dir: Annotated[Path | None, typer.Option(help="Write the file there instead of printing it.")] = None,
+    output_dir: Annotated[Path | None, typer.Option(help="Write the files there instead of printing them.")] = None,
     show_reference: Annotated[bool, typer.Option("--reference", help="Print the table of fields (docs/reference.md) instead.")] = False,
 ) -> None:
-    """Print the CustomResourceDefinition: `llmfleet crds | kubectl apply --server-side -f -`."""
+    """Print the CustomResourceDefinitions: `llmfleet crds | kubectl apply --server-side -f -`."""
     if show_reference:
         typer.echo(reference.markdown(), nl=False)
     elif output_dir is None:
-        typer.echo(crd.llmservice_crd_yaml(), nl=False)
+        typer.echo("---\n".join(content for _, content in crd.crds()), nl=False)
     else:
         output_dir.mkdir(parents=True, exist_ok=True)
-        path = output_dir / crd.FILE_NAME
-        path.write_text(crd.llmservice_crd_yaml(), encoding="utf-8")
-        typer.echo(str(path), err=True)
+        for name, content in crd.crds():
+            path = output_dir / name
+            path.write_text(content, encoding="utf-8")
+            typer.echo(str(path), err=True)
 
 
 @app.command()

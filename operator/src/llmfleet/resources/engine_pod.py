@@ -1,20 +1,22 @@
 """The pod that answers requests: vLLM's stock image, run by our launcher, under the restricted pod security profile.
 
-docs/engine-pod.md is the contract with the runtime; what a person may change of the pod is merged last.
+docs/engine-pod.md is the contract with the runtime; what a person changes of the pod is merged last.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from llmfleet import names
-from llmfleet.api import source
-from llmfleet.api.v1alpha1 import EnvVar, PodSpecOverrides, Resources
+from llmfleet.api.pod_shape import pod_template
+from llmfleet.api.v1alpha1 import EnvVar
 from llmfleet.planning import reserved
 from llmfleet.resources.blueprint import Blueprint, Manifest
-from llmfleet.vllm.arguments import Place, Places, arguments
-
-ENGINE_UID: Final = 2000
-"""The user `vllm` of the stock image (group 0, so that an arbitrary claim of that group is readable)."""
+from llmfleet.resources.location import CACHE_ROOT, Location, cache_claim, locate
+from llmfleet.resources.restricted import container_security, pod_security, without_privileges
+from llmfleet.resources.template_merge import merged
+from llmfleet.vllm.arguments import arguments
 
 STOP_MARGIN_SECONDS: Final = 30
 """Between the end of draining and the kubelet's SIGKILL: the launcher ends vLLM within 10 s, and its report must get out."""
@@ -22,64 +24,78 @@ STOP_MARGIN_SECONDS: Final = 30
 SHM_BASE_MIB: Final = 1024
 SHM_PER_RANK_MIB: Final = 512
 """vLLM's multiprocessing executor refuses to start below 160 + 240 x ranks MiB of /dev/shm (0.32, measured); NCCL and what a
-killed container left behind need room too. It is a limit, not a reservation."""
+killed container left behind need room too. It is a limit, not a reservation. Data parallel ranks are ranks too: each has an executor of its own."""
 
 
 def template(blueprint: Blueprint) -> Manifest:
     """Return the pod template of an engine replica."""
-    owner, spec, overrides = blueprint.owner, blueprint.spec, blueprint.spec.template.spec
-    metadata: Manifest = {"labels": owner.labels | owner.selector}
+    owner, spec, profile = blueprint.owner, blueprint.spec, blueprint.profile
+    location = locate(blueprint)
+    metadata: Manifest = {"labels": {**spec.template.metadata.labels, **owner.labels, **owner.selector}}
+    annotations = dict(spec.template.metadata.annotations)
     if blueprint.configuration:
-        metadata["annotations"] = {names.ANNOTATION_CONFIG: _joined(blueprint.configuration.items())}
+        annotations[names.ANNOTATION_CONFIG] = _joined(blueprint.configuration.items())
+    if annotations:
+        metadata["annotations"] = annotations
     pod: Manifest = {
         "serviceAccountName": owner.engine_name,
         "automountServiceAccountToken": False,
         # A Service called `vllm` would set VLLM_PORT=tcp://... in its own pods, and vLLM would refuse to start.
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": ENGINE_UID,
-            "runAsGroup": 0,
-            "fsGroup": 0,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "terminationGracePeriodSeconds": int(spec.rollout.drain_timeout_seconds + STOP_MARGIN_SECONDS),
-        "initContainers": [_runtime_container(blueprint)],
-        "containers": [_engine_container(blueprint, overrides)],
-        "volumes": [*_volumes(blueprint), *(volume.to_wire() for volume in overrides.volumes)],
+        "initContainers": [_runtime_container(blueprint), *location.init_containers],
+        "containers": [_engine_container(blueprint, location)],
+        "volumes": [*_volumes(blueprint), *location.volumes],
     }
-    if blueprint.profile.runtime_class_name:
-        pod["runtimeClassName"] = blueprint.profile.runtime_class_name
-    if node_selector := {**blueprint.profile.node_selector, **overrides.node_selector}:
-        pod["nodeSelector"] = node_selector
-    if tolerations := [item.to_wire() for item in (*blueprint.profile.tolerations, *overrides.tolerations)]:
-        pod["tolerations"] = tolerations
-    return {"metadata": metadata, "spec": pod}
+    if profile.runtime_class_name:
+        pod["runtimeClassName"] = profile.runtime_class_name
+    if profile.node_selector:
+        pod["nodeSelector"] = profile.node_selector
+    if profile.tolerations:
+        pod["tolerations"] = _tolerations(blueprint)
+    return {"metadata": metadata, "spec": _overridden(blueprint, pod)}
 
 
 def engine_arguments(blueprint: Blueprint) -> list[str]:
     """Return what follows `vllm serve`."""
-    origin = source.parse(blueprint.spec.model.source)
-    if isinstance(origin, source.Claim):
-        place = Place(f"{names.MODEL_DIR}/{origin.path}".rstrip("/"))
-    elif isinstance(origin, source.Repository):
-        place = Place(origin.repository, origin.revision)
-    else:
-        place = Place(blueprint.spec.model.source)
-    return arguments(blueprint.spec, name=blueprint.owner.name, places=Places(place))
+    return arguments(blueprint.spec, name=blueprint.owner.name, places=locate(blueprint).places)
 
 
-def _engine_container(blueprint: Blueprint, overrides: PodSpecOverrides) -> Manifest:
+def _overridden(blueprint: Blueprint, pod: Manifest) -> Manifest:
+    """The pod with spec.template laid over it.
+
+    The profile's tolerations stay: they belong to the device, and a list without them would leave the pod without a node. Containers of other
+    people get what the restricted profile asks of each, where they say nothing else.
+    """
+    overrides = blueprint.spec.template.spec
+    result: Manifest = merged(pod, overrides, pod_template().fields["spec"])
+    if blueprint.profile.tolerations and overrides.get("tolerations"):
+        given = _tolerations(blueprint)
+        result["tolerations"] = [*given, *(item for item in overrides["tolerations"] if item not in given)]
+    ours = {container["name"] for part in ("initContainers", "containers") for container in pod[part]}
+    for part in ("initContainers", "containers"):
+        result[part] = [container if container.get("name") in ours else _theirs(container) for container in result[part]]
+    return result
+
+
+def _theirs(container: Manifest) -> Manifest:
+    return {**container, "securityContext": {**without_privileges(), **container.get("securityContext", {})}}
+
+
+def _engine_container(blueprint: Blueprint, location: Location) -> Manifest:
     spec = blueprint.spec
-    changes = next((container for container in overrides.containers if container.name == names.ENGINE_CONTAINER), None)
-    mounts = [
+    served = arguments(spec, name=blueprint.owner.name, places=location.places)
+    environment = _environment(blueprint, location)
+    mounts: list[Manifest] = [
         {"name": names.VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR, "readOnly": True},
         {"name": names.VOLUME_HOME, "mountPath": names.HOME_DIR},
         {"name": names.VOLUME_TMP, "mountPath": names.TMP_DIR},
         {"name": names.VOLUME_SHM, "mountPath": names.SHM_DIR},
+        *location.mounts,
     ]
-    if isinstance(source.parse(spec.model.source), source.Claim):
-        mounts.append({"name": names.VOLUME_MODEL, "mountPath": names.MODEL_DIR, "readOnly": True})
+    if cache_claim(blueprint) is not None:
+        mounts.append({"name": names.VOLUME_MODEL, "mountPath": names.COMPILE_CACHE_DIR, "subPath": _compile_cache(blueprint, served)})
     container: Manifest = {
         "name": names.ENGINE_CONTAINER,
         "image": blueprint.image,
@@ -93,9 +109,9 @@ def _engine_container(blueprint: Blueprint, overrides: PodSpecOverrides) -> Mani
             "--",
             "vllm",
             "serve",
-            *engine_arguments(blueprint),
+            *served,
         ],
-        "env": _environment(blueprint),
+        "env": environment,
         "ports": [
             {"name": names.PORT_HTTP, "containerPort": names.ENGINE_PORT, "protocol": "TCP"},
             {"name": names.PORT_LAUNCHER, "containerPort": names.LAUNCHER_PORT, "protocol": "TCP"},
@@ -104,13 +120,16 @@ def _engine_container(blueprint: Blueprint, overrides: PodSpecOverrides) -> Mani
         # A launcher that hangs itself would use up all of the pod's grace period before it is killed: the probe has a shorter one.
         "livenessProbe": {**_probe("/livez", period_seconds=10), "terminationGracePeriodSeconds": STOP_MARGIN_SECONDS},
         "readinessProbe": _probe("/readyz", period_seconds=2),
-        "securityContext": _restricted(),
+        "securityContext": container_security(),
         # What ends without the launcher's word (the kernel's out-of-memory kill, a missing interpreter) still says something.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [*mounts, *(mount.to_wire() for mount in (changes.volume_mounts if changes else ()))],
+        "volumeMounts": mounts,
     }
-    if resources := _resources(blueprint, changes.resources if changes else None):
-        container["resources"] = resources
+    if environment_from := [*location.environment_from, *(item.to_wire() for item in spec.engine.env_from)]:
+        container["envFrom"] = environment_from
+    if blueprint.profile.resource_name:
+        # The number follows from the parallelism: two fields that can disagree would leave accelerators idle.
+        container["resources"] = {"limits": {blueprint.profile.resource_name: str(spec.parallelism.accelerators_per_pod)}}
     return container
 
 
@@ -120,66 +139,60 @@ def _runtime_container(blueprint: Blueprint) -> Manifest:
         "image": blueprint.platform.runtime_image,
         "command": ["python3", "/llmfleet-runtime/runtime.pyz", "install", names.RUNTIME_DIR],
         "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
-        "securityContext": _restricted(),
+        "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": names.VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR}],
     }
 
 
-def _environment(blueprint: Blueprint) -> list[Manifest]:
-    """Ours, then the profile's, then the user's: a later one of the same name wins, in the place of the first."""
+def _environment(blueprint: Blueprint, location: Location) -> list[Manifest]:
+    """Ours, then the profile's, then what the sources need, then the user's: a later one of the same name wins, in the place of the first."""
     spec = blueprint.spec
     variables: dict[str, Manifest] = {}
 
-    def add(variable: EnvVar) -> None:
-        variables[variable.name] = variable.to_wire()
+    def add(name: str, value: str) -> None:
+        variables[name] = EnvVar(name=name, value=value).to_wire()
 
     # An arbitrary uid has no passwd entry in other images: vLLM calls getpass and needs both.
-    add(EnvVar(name="HOME", value=names.HOME_DIR))
-    add(EnvVar(name="USER", value="vllm"))
-    add(EnvVar(name="VLLM_NO_USAGE_STATS", value="1"))
-    if isinstance(source.parse(spec.model.source), source.Claim):
-        add(EnvVar(name="HF_HUB_OFFLINE", value="1"))
+    add("HOME", names.HOME_DIR)
+    add("USER", "vllm")
+    add("VLLM_NO_USAGE_STATS", "1")
+    if cache_claim(blueprint) is not None:
+        # vLLM puts torch's and Triton's caches below it (vllm/compilation/compiler_interface.py, 0.32).
+        add("VLLM_CACHE_ROOT", names.COMPILE_CACHE_DIR)
     for name, value in blueprint.profile.env.items():
-        add(EnvVar(name=name, value=value))
-    if spec.model.credentials is not None:
-        reference = spec.model.credentials.secret_key_ref.to_wire()
-        variables[reserved.HUB_TOKEN] = {"name": reserved.HUB_TOKEN, "valueFrom": {"secretKeyRef": reference}}
-    for variable in spec.engine.env:
-        add(variable)
+        # The variable would override the flag that the field becomes.
+        if name != reserved.CPU_KV_CACHE or spec.engine.kv_cache_memory is None:
+            add(name, value)
+    variables |= {variable["name"]: variable for variable in location.environment}
+    variables |= {variable.name: variable.to_wire() for variable in spec.engine.env}
     return list(variables.values())
+
+
+def _compile_cache(blueprint: Blueprint, served: list[str]) -> str:
+    """Directory on the cache's claim: what was compiled is good for one image on one device with one set of arguments."""
+    content = {"image": blueprint.image, "profile": blueprint.profile.to_wire(), "arguments": served}
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+    return f"{CACHE_ROOT}/compile/{digest}"
 
 
 def _volumes(blueprint: Blueprint) -> list[Manifest]:
     ranks = blueprint.spec.parallelism.accelerators_per_pod
-    volumes: list[Manifest] = [
+    return [
         {"name": names.VOLUME_RUNTIME, "emptyDir": {}},
         {"name": names.VOLUME_HOME, "emptyDir": {}},
         {"name": names.VOLUME_TMP, "emptyDir": {}},
         {"name": names.VOLUME_SHM, "emptyDir": {"medium": "Memory", "sizeLimit": f"{SHM_BASE_MIB + SHM_PER_RANK_MIB * ranks}Mi"}},
     ]
-    origin = source.parse(blueprint.spec.model.source)
-    if isinstance(origin, source.Claim):
-        volumes.append({"name": names.VOLUME_MODEL, "persistentVolumeClaim": {"claimName": origin.claim, "readOnly": True}})
-    return volumes
 
 
-def _resources(blueprint: Blueprint, wanted: Resources | None) -> Manifest:
-    resources: dict[str, dict[str, Any]] = wanted.to_wire() if wanted is not None else {}
-    if blueprint.profile.resource_name:
-        # The number follows from the parallelism: two fields that can disagree would leave accelerators idle.
-        count = str(blueprint.spec.parallelism.accelerators_per_pod)
-        resources["limits"] = {**resources.get("limits", {}), blueprint.profile.resource_name: count}
-    return {key: value for key, value in resources.items() if value}
+def _tolerations(blueprint: Blueprint) -> list[Manifest]:
+    return [item.to_wire() for item in blueprint.profile.tolerations]
 
 
 def _probe(path: str, *, period_seconds: int) -> Manifest:
     # A busy node answers late, seldom not at all: 5 s and three failures, or a probe restarts an engine that is only working hard.
     return {"httpGet": {"path": path, "port": names.PORT_LAUNCHER}, "periodSeconds": period_seconds, "timeoutSeconds": 5, "failureThreshold": 3}
-
-
-def _restricted() -> Manifest:
-    return {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> str:

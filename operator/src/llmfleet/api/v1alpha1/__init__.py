@@ -34,7 +34,7 @@ from llmfleet.api.v1alpha1.status import (
     PlanStatus,
     TokenRange,
 )
-from llmfleet.api.v1alpha1.template import Accelerator, EngineContainer, PodSpecOverrides, PodTemplate, Resources, Toleration, Volume, VolumeMount
+from llmfleet.api.v1alpha1.template import Accelerator, PodMetadata, PodTemplate
 
 __all__ = [
     "Accelerator",
@@ -57,7 +57,6 @@ __all__ = [
     "Decision",
     "Endpoint",
     "Engine",
-    "EngineContainer",
     "EngineStatus",
     "EnvFromSource",
     "EnvVar",
@@ -76,12 +75,11 @@ __all__ = [
     "ObjectMeta",
     "Parallelism",
     "PlanStatus",
-    "PodSpecOverrides",
+    "PodMetadata",
     "PodTemplate",
     "Quantization",
     "QueueDepth",
     "Reasoning",
-    "Resources",
     "Rollout",
     "ScalingPolicy",
     "ScalingRules",
@@ -89,8 +87,5 @@ __all__ = [
     "Speculative",
     "StructuredOutputs",
     "TokenRange",
-    "Toleration",
     "ToolCalling",
-    "Volume",
-    "VolumeMount",
 ]

@@ -7,7 +7,7 @@ its place in CHECKS and a test on both sides. The same checks run in the CLI, in
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from llmfleet.planning.checks import engine, extra_args, model, pod, quantization
+from llmfleet.planning.checks import engine, extra_args, model, pod, quantization, template, template_security, template_shape
 from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
 
@@ -28,11 +28,18 @@ CHECKS: Final[tuple[Callable[[Subject], Iterable[Violation]], ...]] = (
     extra_args.refused_arguments,
     pod.reserved_environment,
     pod.repeated_environment,
+    pod.two_hubs,
     # The pod.
-    pod.reserved_volumes,
-    pod.unrestricted_volumes,
-    pod.misplaced_mounts,
-    pod.accelerators_said_twice,
+    template.reserved_labels,
+    template_shape.template_shape,
+    template.kept_fields,
+    template.reserved_containers,
+    template.reserved_ports,
+    template.reserved_volumes,
+    template_security.unrestricted_volumes,
+    template.misplaced_mounts,
+    template.accelerators_said_twice,
+    template_security.unrestricted_security,
 )
 """In the order in which a person reads a manifest."""
 

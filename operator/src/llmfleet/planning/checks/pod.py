@@ -1,8 +1,10 @@
-"""The environment and the pod around the engine."""
+"""The environment of the engine."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from llmfleet.api import source
+from llmfleet.api.source import Repository
 from llmfleet.planning import reserved
 from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
@@ -10,14 +12,17 @@ from llmfleet.planning.violation import Violation
 
 def reserved_environment(subject: Subject) -> Iterator[Violation]:
     """Variables that the operator or vLLM sets, that break the server, or that are empty where vLLM wants a number."""
+    set_by_credentials = _credential_variable(subject)
     for index, variable in enumerate(subject.spec.engine.env):
         field = f"spec.engine.env[{index}]"
         if reason := reserved.ENVIRONMENT.get(variable.name):
             yield Violation(field, variable.name, f"is reserved: {reason}", "remove it")
         elif variable.name.startswith(reserved.ENVIRONMENT_PREFIX):
             yield Violation(field, variable.name, "is reserved: the prefix is the launcher's", "choose another name")
-        elif variable.name == reserved.HUB_TOKEN and subject.spec.model.credentials is not None:
+        elif variable.name == set_by_credentials:
             yield Violation(field, variable.name, "is already set by spec.model.credentials", "remove one of them")
+        elif variable.name == reserved.CPU_KV_CACHE and subject.spec.engine.kv_cache_memory is not None:
+            yield Violation(field, variable.name, "would override spec.engine.kvCacheMemory", "remove it")
         elif variable.name.startswith("VLLM_") and variable.value == "":
             yield Violation(field, variable.name, "is empty: vLLM fails on empty values of its own variables", "remove it or give it a value")
 
@@ -29,50 +34,29 @@ def repeated_environment(subject: Subject) -> Iterator[Violation]:
             yield Violation("spec.engine.env", name, f"stands there {count} times", "keep it once")
 
 
-def reserved_volumes(subject: Subject) -> Iterator[Violation]:
-    """Volumes of the template may not carry the names of ours."""
-    for index, volume in enumerate(subject.spec.template.spec.volumes):
-        if volume.name in reserved.VOLUMES:
-            yield Violation(f"spec.template.spec.volumes[{index}].name", volume.name, "is a volume of the operator's", "choose another name")
+def two_hubs(subject: Subject) -> Iterator[Violation]:
+    """VLLM asks one hub for everything (VLLM_USE_MODELSCOPE); what lies in the pod, a cached model among it, is asked of none."""
+    model, speculative = subject.spec.model, subject.spec.engine.speculative
+    given = {
+        "spec.model.source": None if model.cache is not None else model.source,
+        "spec.model.tokenizer": model.tokenizer,
+        "spec.engine.speculative.model": speculative.model if speculative else None,
+    }
+    origins = {field: origin for field, value in given.items() if value and isinstance(origin := source.parse(value), Repository)}
+    first = next(iter(origins), None)
+    for field, origin in origins.items():
+        if first is not None and origin.scheme is not origins[first].scheme:
+            rule = f"is on another hub than {first}: an engine asks one"
+            yield Violation(field, given[field] or "", rule, f"take both from {origins[first].scheme}://, or the model into a cache (spec.model.cache)")
 
 
-def unrestricted_volumes(subject: Subject) -> Iterator[Violation]:
-    """Volumes reach no further than the restricted pod security profile lets them, and make no credentials."""
-    for index, volume in enumerate(subject.spec.template.spec.volumes):
-        field = f"spec.template.spec.volumes[{index}]"
-        kinds = volume.model_extra or {}
-        for kind in reserved.UNRESTRICTED_VOLUMES:
-            if kind in kinds:
-                rule = "is no kind of volume that the restricted pod security profile allows"
-                yield Violation(f"{field}.{kind}", volume.name, rule, "have a PersistentVolume made of it, and use its claim (persistentVolumeClaim)")
-        projected = kinds.get("projected")
-        sources = projected.get("sources") if isinstance(projected, Mapping) else None
-        for source_index, given in enumerate(sources if isinstance(sources, list) else ()):
-            for name in reserved.IDENTITY_SOURCES:
-                if isinstance(given, Mapping) and name in given:
-                    rule = "would hand the identity of a service account to the engine"
-                    yield Violation(
-                        f"{field}.projected.sources[{source_index}].{name}", volume.name, rule, "remove it: an engine needs no access to the cluster"
-                    )
-
-
-def misplaced_mounts(subject: Subject) -> Iterator[Violation]:
-    """Mounts must refer to a volume of the template and stay clear of ours."""
-    declared = {volume.name for volume in subject.spec.template.spec.volumes}
-    for container_index, container in enumerate(subject.spec.template.spec.containers):
-        for index, mount in enumerate(container.volume_mounts):
-            field = f"spec.template.spec.containers[{container_index}].volumeMounts[{index}]"
-            if mount.name not in declared:
-                yield Violation(f"{field}.name", mount.name, "is no volume of spec.template.spec.volumes", "declare the volume there")
-            if hidden := reserved.collision(mount.mount_path):
-                yield Violation(f"{field}.mountPath", mount.mount_path, f"collides with {hidden}, which the operator mounts", "choose another path")
-
-
-def accelerators_said_twice(subject: Subject) -> Iterator[Violation]:
-    """The number of accelerators follows from parallelism: a second number could only disagree and leave devices idle."""
-    accelerators = {profile.resource_name for profile in subject.profiles.values() if profile.resource_name}
-    for container_index, container in enumerate(subject.spec.template.spec.containers):
-        for part, amounts in (("limits", container.resources.limits), ("requests", container.resources.requests)):
-            for name in sorted(accelerators & amounts.keys()):
-                field = f"spec.template.spec.containers[{container_index}].resources.{part}[{name}]"
-                yield Violation(field, amounts[name], "belongs to spec.parallelism", "remove it and set parallelism.tensor and parallelism.pipeline")
+def _credential_variable(subject: Subject) -> str | None:
+    """The variable that model.credentials become, where they become one."""
+    credentials = subject.spec.model.credentials
+    origin = source.parse(subject.spec.model.source)
+    if credentials is None or credentials.secret_key_ref is None:
+        return None
+    if isinstance(origin, source.Bucket):
+        return reserved.KEY_FILE
+    scheme = origin.scheme if isinstance(origin, Repository) else None
+    return {source.Scheme.HUGGING_FACE: reserved.HUB_TOKEN, source.Scheme.MODELSCOPE: reserved.MODELSCOPE_TOKEN}.get(scheme) if scheme else None
