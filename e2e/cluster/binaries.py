@@ -84,6 +84,8 @@ GROUPS = (
         },
     ),
     Group("coredns", SOURCE / "go" / "coredns", _PLAIN_FLAGS, {"coredns": "github.com/coredns/coredns"}),
+    Group("versitygw", SOURCE / "go" / "versitygw", _PLAIN_FLAGS, {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),
+    Group("fake-gcs-server", SOURCE / "go" / "fake-gcs-server", _PLAIN_FLAGS, {"fake-gcs-server": "github.com/fsouza/fake-gcs-server"}),
     Group("pause", SOURCE, _PLAIN_FLAGS, {"pause": "./go/pause"}, sources=(SOURCE / "go" / "pause" / "main.go",)),
 )
 ALL = tuple(name for group in GROUPS for name in group.packages)

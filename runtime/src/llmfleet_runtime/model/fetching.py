@@ -34,8 +34,7 @@ def fetch(source: Source, store: Store, directory: Path, progress: Progress) -> 
     except BaseException:
         progress.enter(Phase.FAILED)
         raise
-    progress.expect(marker.files, marker.bytes)
-    progress.enter(Phase.COMPLETE)
+    progress.complete(marker.files, marker.bytes)
     return marker
 
 

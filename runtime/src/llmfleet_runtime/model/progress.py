@@ -43,6 +43,13 @@ class Progress:
         with self._guard:
             self._files_total, self._bytes_total = files, size_bytes
 
+    def complete(self, files: int, size_bytes: int) -> None:
+        """Say that all of it is there, whoever fetched it."""
+        with self._guard:
+            self._phase = Phase.COMPLETE
+            self._files_done = self._files_total = files
+            self._bytes_done = self._bytes_total = size_bytes
+
     def present(self, size_bytes: int) -> None:
         """Count bytes that were there already (or, negative, that had to be thrown away): they are no measure of the rate."""
         with self._guard:
