@@ -1,24 +1,53 @@
-"""The CustomResourceDefinition and its file."""
+"""The CustomResourceDefinitions and their files."""
 
 from pathlib import Path
 
-from llmfleet.api.crd import COLUMNS, FILE_NAME, llmservice_crd, llmservice_crd_yaml
+import pytest
+import yaml
+
+from llmfleet.api.crd import COLUMNS, accelerator_profile_crd, crds, llmservice_crd
 
 REPOSITORY = Path(__file__).parents[3]
 VERSION = llmservice_crd()["spec"]["versions"][0]
 ROOT = VERSION["schema"]["openAPIV3Schema"]
 
 
-def test_the_file_in_crds_is_fresh() -> None:
-    assert (REPOSITORY / "crds" / FILE_NAME).read_text(encoding="utf-8") == llmservice_crd_yaml(), "stale: run llmfleet crds --output-dir crds"
+FILES = pytest.mark.parametrize(("name", "content"), crds())
 
 
-def test_the_file_fits_into_the_annotation_of_a_client_side_apply() -> None:
-    assert len(llmservice_crd_yaml()) < 256 * 1024
+@FILES
+@pytest.mark.parametrize("folder", ["crds", "charts/llmfleet/files"])
+def test_the_files_are_fresh(folder: str, name: str, content: str) -> None:
+    assert (REPOSITORY / folder / name).read_text(encoding="utf-8") == content, "stale: run make generate"
 
 
-def test_the_file_has_no_anchors() -> None:
-    assert "&id" not in llmservice_crd_yaml()
+def test_there_is_a_file_for_each_kind_and_no_other() -> None:
+    assert sorted(path.name for path in (REPOSITORY / "crds").iterdir()) == sorted(name for name, _ in crds())
+    assert [name for name, _ in crds()] == ["llmfleet.dev_llmservices.yaml", "llmfleet.dev_acceleratorprofiles.yaml"]
+
+
+@FILES
+def test_a_file_fits_into_the_annotation_of_a_client_side_apply(name: str, content: str) -> None:
+    assert len(content) < 256 * 1024, name
+
+
+@FILES
+def test_a_file_has_no_anchors(name: str, content: str) -> None:
+    assert "&id" not in content, name
+
+
+@FILES
+def test_a_file_is_named_as_controller_gen_names_it(name: str, content: str) -> None:
+    spec = yaml.safe_load(content)["spec"]
+    assert name == f"{spec['group']}_{spec['names']['plural']}.yaml"
+
+
+def test_a_profile_is_of_the_whole_cluster_and_has_no_status() -> None:
+    spec = accelerator_profile_crd()["spec"]
+    assert (spec["scope"], spec["names"]["shortNames"]) == ("Cluster", ["accel"])
+    (version,) = spec["versions"]
+    assert "subresources" not in version
+    assert "status" not in version["schema"]["openAPIV3Schema"]["properties"]
 
 
 def test_kubectl_scale_finds_replicas_and_selector() -> None:

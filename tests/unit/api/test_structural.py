@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from llmfleet.api.crd import llmservice_crd
+from llmfleet.api.crd import accelerator_profile_crd, llmservice_crd
 from llmfleet.api.structural import structural
-from llmfleet.api.v1alpha1 import Engine, Volume
+from llmfleet.api.v1alpha1 import Engine, PodTemplate
 
 FORBIDDEN = {
     *("$ref", "$defs", "definitions", "dependencies", "deprecated", "discriminator", "id", "patternProperties", "readOnly", "writeOnly", "xml"),
@@ -24,8 +24,8 @@ def nodes(schema: dict[str, Any], path: str = "$") -> Iterator[tuple[str, dict[s
             yield from nodes(schema[inner], f"{path}[]")
 
 
-ROOT = llmservice_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-NODES = [node for part in ("spec", "status") for node in nodes(ROOT["properties"][part], part)]
+ROOTS = [crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for crd in (llmservice_crd(), accelerator_profile_crd())]
+NODES = [node for root in ROOTS for part in ("spec", "status") if part in root["properties"] for node in nodes(root["properties"][part], part)]
 
 
 def breaks(schema: dict[str, Any]) -> list[str]:
@@ -83,7 +83,7 @@ def test_the_schema_holds_no_default() -> None:
 
 def test_keys_of_list_maps_are_required_fields_of_their_items() -> None:
     lists = {path: schema for path, schema in NODES if schema.get("x-kubernetes-list-type") == "map"}
-    assert {path.rsplit(".", 1)[1] for path in lists} == {"env", "items", "volumes", "containers", "volumeMounts", "conditions"}
+    assert {path.rsplit(".", 1)[1] for path in lists} == {"env", "items", "conditions"}
     for schema in lists.values():
         assert set(schema["x-kubernetes-list-map-keys"]) <= set(schema["items"]["required"])
 
@@ -93,7 +93,7 @@ def test_an_exclusive_bound_is_a_boolean_as_in_openapi_3_0() -> None:
     assert (share["minimum"], share["exclusiveMinimum"], share["maximum"]) == (0, True, 1)
 
 
-def test_a_volume_keeps_what_the_schema_does_not_know() -> None:
-    volume = structural(Volume)
-    assert volume["x-kubernetes-preserve-unknown-fields"] is True
-    assert volume["required"] == ["name"]
+def test_the_pods_overrides_keep_what_the_schema_does_not_know() -> None:
+    spec = structural(PodTemplate)["properties"]["spec"]
+    assert (spec["type"], spec["x-kubernetes-preserve-unknown-fields"]) == ("object", True)
+    assert "x-kubernetes-preserve-unknown-fields" not in structural(PodTemplate)["properties"]["metadata"]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from llmfleet.api.wire import LabelValue, Quantity, Wire, rules
 
@@ -29,6 +29,16 @@ CAPABILITY_VENDOR: Final = "computeCapability is NVIDIA's: set vendor: nvidia, o
 PER_NODE_RESOURCE: Final = "perNode counts devices of resourceName: set resourceName, or remove perNode"
 
 
+class Vendor(StrEnum):
+    """Makers of devices that vLLM drives."""
+
+    NVIDIA = "nvidia"
+    AMD = "amd"
+    INTEL = "intel"
+    GOOGLE = "google"
+    CPU = "cpu"
+
+
 def _readable(pattern: str, expected: str) -> AfterValidator:
     """A pattern whose refusal is a sentence."""
 
@@ -38,6 +48,13 @@ def _readable(pattern: str, expected: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _member(value: object) -> object:
+    """A vendor by its name: what comes from the wire is read strictly, and strictly a string is no member."""
+    if isinstance(value, str) and value not in list(Vendor):
+        raise ValueError(f"must be one of {', '.join(Vendor)}")
+    return Vendor(value) if isinstance(value, str) else value
 
 
 ResourceName = Annotated[
@@ -52,16 +69,6 @@ Capability = Annotated[
 ]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 ImageName = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")]
-
-
-class Vendor(StrEnum):
-    """Makers of devices that vLLM drives."""
-
-    NVIDIA = "nvidia"
-    AMD = "amd"
-    INTEL = "intel"
-    GOOGLE = "google"
-    CPU = "cpu"
 
 
 class Toleration(Wire):
@@ -93,11 +100,9 @@ class AcceleratorProfile(Wire):
     """Extended resource that a pod asks for, tensor x pipeline x data of it, such as nvidia.com/gpu; absent asks for nothing (the CPU)."""
     memory: Quantity | None = None
     """Memory of one device, as its driver reports it: 81559Mi. Absent: whether a model fits is not told before it starts."""
-    compute_capability: Annotated[str, Field(max_length=8, json_schema_extra=rules((r"self.matches(r'^[0-9]{1,2}\.[0-9]$')", CAPABILITY_EXPECTED)))] | None = (
-        None
-    )
+    compute_capability: Capability | None = None
     """NVIDIA's compute capability, such as 9.0; quantization methods and backends ask for one. Only with vendor nvidia."""
-    vendor: Vendor | None = None
+    vendor: Annotated[Vendor, BeforeValidator(_member)] | None = None
     """Who makes it; decides which methods and types exist for it."""
     per_node: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Devices of one node; a replica that asks for more is refused, because no node could take it."""
