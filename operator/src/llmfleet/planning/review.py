@@ -7,6 +7,7 @@ from typing import Any, Final
 from llmfleet import names
 from llmfleet.api.accelerator import AcceleratorProfile
 from llmfleet.api.facts import ModelFacts
+from llmfleet.api.v1alpha1 import LLMService
 from llmfleet.planning.checks import Subject, findings
 from llmfleet.planning.parse import parse, parse_profile
 from llmfleet.planning.violation import Violation
@@ -33,13 +34,17 @@ def _service(raw: Mapping[str, Any], around: Surroundings) -> tuple[Violation, .
     service = parse(raw)
     if isinstance(service, tuple):
         return service
-    spec = service.spec
-    known = around.facts(spec.model.source)
-    if known is None and service.status is not None and service.status.model is not None:
-        # An object as the cluster holds it brings what was found out about its model.
-        known = service.status.model.facts
-    facts = known if known is not None and known.source == spec.model.source else None
-    return findings(Subject(name=service.metadata.name, spec=spec, profiles=around.profiles, default_profile=around.default_profile, facts=facts))
+    facts = facts_of(service, around)
+    return findings(Subject(name=service.metadata.name, spec=service.spec, profiles=around.profiles, default_profile=around.default_profile, facts=facts))
+
+
+def facts_of(service: LLMService, around: Surroundings) -> ModelFacts | None:
+    """What is known of a service's model: from around, else what an object as the cluster holds it brings along, unless its source has changed since."""
+    source = service.spec.model.source
+    if (known := around.facts(source)) is not None:
+        return known
+    kept = service.status.model.facts if service.status is not None and service.status.model is not None else None
+    return kept if kept is not None and kept.source == source else None
 
 
 def _profile(raw: Mapping[str, Any], _around: Surroundings) -> tuple[Violation, ...]:
