@@ -74,11 +74,25 @@ def _first(*places: str) -> Any:
     raise SystemExit(f"this vLLM has none of {', '.join(places)}: add the place to which it moved")
 
 
+BEFORE = "before"
+"""Keyword, of ours, of a schema that a function of vLLM's goes before."""
+
+
 class _Accepted(GenerateJsonSchema):
     """The schema of what vLLM accepts, which is more than the type of the field where a function sees the value first."""
 
     def function_before_schema(self, schema: Any) -> dict[str, Any]:
-        return self.generate_inner(schema["schema"]) if _is_dataclass_schema(schema["schema"]) else {}
+        inner = self.generate_inner(schema["schema"])
+        return inner if _is_dataclass_schema(schema["schema"]) else {BEFORE: inner}
+
+    def enum_schema(self, schema: Any) -> dict[str, Any]:
+        if schema["cls"].__name__ == "AttentionBackendEnum":
+            return {}  # a set of its own, because more than the names of the enumeration is taken
+        values = [member.value for member in schema["members"]]
+        if all(isinstance(value, str) and "." not in value for value in values):
+            return {"enum": values, "type": "string"}
+        # Paths of classes, numbers and tuples stand behind names.
+        return {"enum": [member.name for member in schema["members"]] + [value for value in values if isinstance(value, int)]}
 
     def function_wrap_schema(self, schema: Any) -> dict[str, Any]:
         # vLLM's wrapping functions let None pass and leave the rest to the type.
@@ -104,30 +118,56 @@ def _is_dataclass_schema(schema: Any) -> bool:
     return schema["type"] in ("dataclass", "dataclass-args", "definitions", "definition-ref")
 
 
-KEYWORDS = ("type", "enum", "const", "items", "minItems", "maxItems", "prefixItems", "anyOf", "$ref", *BOUNDS.values())
-"""Keywords of JSON schema that are kept; `properties` and `additionalProperties` are kept besides."""
+KEYWORDS = ("type", "enum", "const", "items", "minItems", "maxItems", "prefixItems", "anyOf", "anyCase", "$ref", *BOUNDS.values())
+"""Keywords that are kept: those of JSON schema, and "anyCase" for names that are taken in any case, with dashes for underscores."""
 
 
-def _reduced(schema: Any) -> Any:
+def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return what a schema refers to, or itself."""
+    resolved: dict[str, Any] = definitions[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
+    return resolved
+
+
+def _before(schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
+    """Return what is accepted where a function goes before the type: names in any case, or else a text besides what the type takes, if that is no map."""
+    branches = _resolved(schema, definitions).get("anyOf", [schema])
+    branches = [deeper for branch in branches for deeper in _resolved(branch, definitions).get("anyOf", [branch])]
+    resolved = [_resolved(branch, definitions) for branch in branches]
+    if any("enum" in branch for branch in resolved) and all("enum" in branch or branch.get("type") == "null" for branch in resolved):
+        return _reduced({"anyOf": [branch | {"anyCase": True} if "enum" in branch else branch for branch in resolved]}, definitions)
+    is_map = all(branch.get("type") == "null" or isinstance(branch.get("additionalProperties"), dict) for branch in branches)
+    return _reduced({"anyOf": branches if is_map else [*branches, {"type": "string"}]}, definitions)
+
+
+def _reduced(schema: Any, definitions: dict[str, Any]) -> Any:
     """Return a schema without titles, descriptions and defaults, references by bare name."""
     if schema is True or schema == {}:
         return {}
+    if BEFORE in schema:
+        return _before(schema[BEFORE], definitions)
     reduced: dict[str, Any] = {}
     for keyword in KEYWORDS:
         if keyword not in schema:
             continue
         value = schema[keyword]
         if keyword == "$ref":
+            if not {*KEYWORDS, "properties", BEFORE} & _resolved(schema, definitions).keys():
+                return {}
             value = value.rsplit("/", 1)[-1]
         elif keyword == "items":
-            value = _reduced(value)
+            value = _reduced(value, definitions)
         elif keyword in ("anyOf", "prefixItems"):
-            value = [_reduced(each) for each in value]
+            value = [_reduced(each, definitions) for each in value]
+            if keyword == "anyOf":
+                flat = [branch for each in value for branch in each.get("anyOf", [each])]
+                value = [branch for place, branch in enumerate(flat) if branch not in flat[:place]]
         reduced[keyword] = value
     if reduced.get("anyOf") and {} in reduced["anyOf"]:
         return {}
+    if len(reduced.get("anyOf", ())) == 1:
+        return reduced["anyOf"][0]
     values = schema.get("additionalProperties")
-    if isinstance(values, dict) and (of_each := _reduced(values)):
+    if isinstance(values, dict) and (of_each := _reduced(values, definitions)):
         reduced["additionalProperties"] = of_each
     if "oneOf" in schema or "allOf" in schema:
         return {}
@@ -266,19 +306,20 @@ class Introspection:
             schema: dict[str, Any] = TypeAdapter[Any](kind).json_schema(schema_generator=_Accepted)
             definitions = schema.pop("$defs", {})
             for name, definition in {kind.__name__: schema, **definitions}.items():
-                self.objects.setdefault(name, self.record(name, definition))
+                self.objects.setdefault(name, self.record(name, definition, definitions))
         return kind.__name__
 
-    def record(self, name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    def record(self, name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
         """Return one entry of `objects`: the fields of a dataclass, or the values of an enumeration."""
         if "properties" not in schema:
-            return {"values": _reduced(schema)}
+            return {"values": _reduced(schema, definitions)}
         declared = getattr(self.config, name, None) or next((kind for kind in _dataclasses(self.config) if kind.__name__ == name), None)
         texts = self.attribute_help(declared) if declared is not None else {}
+        unset = {field.name for field in dataclasses.fields(declared) if not _settable(field)} if declared is not None else set()
         fields = {}
         for field, declaration in sorted(schema["properties"].items()):
-            accepted = _reduced(declaration)
-            if not field.startswith("_") and not _references(accepted) & {*ENGINE_MADE}:
+            accepted = _reduced(declaration, definitions)
+            if not field.startswith("_") and field not in unset and not _references(accepted) & {*ENGINE_MADE}:
                 fields[field] = {"schema": accepted} | _compact({"required": field in schema.get("required", ()), "help": _sentence(texts.get(field))})
         return {"open": schema.get("additionalProperties") is not False, "fields": fields}
 
@@ -323,6 +364,11 @@ class Introspection:
         except (KeyError, ValueError):
             return False
         return True
+
+
+def _settable(field: dataclasses.Field[Any]) -> bool:
+    """Return whether a field can be given at all: some are the engine's own notes."""
+    return field.init and getattr(field.default, "init", None) is not False
 
 
 def _dataclasses(module: Any) -> Iterable[type]:

@@ -139,7 +139,10 @@ class _Reader:
         if attached is None:
             taken = {Kind.PAIR: 0, Kind.SWITCH: 0, Kind.LIST: len(following)}.get(flag.kind, min(1, len(following)))
             texts = [following[index].text for index in range(taken)]
-        if attached is not None and not flag.takes_value:
+        if attached == "--":
+            self.problem(token, "is given -- as its value, which vLLM drops", "give it another value")
+            texts = []
+        elif attached is not None and not flag.takes_value:
             forms = " or ".join((flag.name, *flag.negative))
             self.problem(token, "takes no value", f"write {forms}")
             texts = []

@@ -90,7 +90,7 @@ def expand_numbers(text: str) -> str:
 
 def value_faults(text: str, value: object, flag: Flag, catalogue: Catalogue, plugins: frozenset[str]) -> Iterator[Fault]:
     """What vLLM has against a value that value_of could read; `plugins` are the flags given that add names to closed sets."""
-    if value is None:
+    if flag.nullable and text in ("", "None"):
         return
     if flag.choices and value not in flag.choices:
         yield Fault("", "is given none of its choices", one_of(str(value), map(str, flag.choices)))
@@ -99,8 +99,10 @@ def value_faults(text: str, value: object, flag: Flag, catalogue: Catalogue, plu
     if (closed := CLOSED_FLAGS.get(flag.name)) and text and PLUGIN_FLAGS.get(closed) not in plugins and not known(text, closed, catalogue):
         pluggable = closed is not ClosedSet.OPTIMIZATION_LEVEL
         yield Fault("", f"is given a name that vLLM {catalogue.version} does not know", one_of(text, catalogue.sets[closed]), pluggable)
-    if name := flag.object or flag.late_object:
-        yield from faults(value, name, catalogue)
+    if flag.object:
+        yield from faults(value, flag.object, catalogue)
+    if flag.late_object and value is not None:
+        yield from faults(value, flag.late_object, catalogue)
     if flag.reader is Reader.LORA:
         yield from _lora_faults(text)
 

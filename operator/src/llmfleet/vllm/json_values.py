@@ -33,6 +33,13 @@ CLOSED_FIELDS: Final[Mapping[tuple[str, str], ClosedSet]] = {
 }
 """Fields whose names the engine looks up when it starts: (object, field)."""
 
+REQUIRED_WITH: Final[Mapping[tuple[str, str], str]] = {
+    ("KVTransferConfig", "kv_connector"): "kv_role",
+    ("ECTransferConfig", "ec_connector"): "ec_role",
+    ("EncoderCacheManagerConfig", "manager_config"): "encoder_cache_manager_cls",
+}
+"""Fields that want another one beside them, because the dataclass says so in its __post_init__: (object, field)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -59,14 +66,24 @@ def faults(value: object, name: str, catalogue: Catalogue, path: str = "") -> It
         below = f"{path}.{key}" if path else str(key)
         if key in declared.fields:
             yield from _schema_faults(of, declared.fields[key].schema, catalogue, below)
-            if (closed := CLOSED_FIELDS.get((name, key))) and isinstance(of, str) and of and not known(of, closed, catalogue):
-                yield Fault(below, f"is none of the names that vLLM {catalogue.version} knows", one_of(of, catalogue.sets[closed]), pluggable=True)
+            if closed := CLOSED_FIELDS.get((name, key)):
+                yield from _name_faults(of, closed, catalogue, below)
         elif not declared.open:
             near = nearest(str(key), declared.fields)
             yield Fault(below, f"is no field of vLLM {catalogue.version}'s {name}", f"did you mean {', '.join(near)}?" if near else "remove it")
     for key, field in declared.fields.items():
+        wanted = REQUIRED_WITH.get((name, key)) if value.get(key) else None
         if field.required and key not in value:
             yield Fault(f"{path}.{key}" if path else key, "is required", "add it")
+        if wanted and value.get(wanted) is None:
+            yield Fault(f"{path}.{key}" if path else key, f"wants {wanted} beside it", f"add {wanted}")
+
+
+def _name_faults(value: object, closed: ClosedSet, catalogue: Catalogue, path: str) -> Iterator[Fault]:
+    if value is not None and not isinstance(value, str):
+        yield Fault(path, "takes a text", "")
+    elif value and not known(value, closed, catalogue):
+        yield Fault(path, f"is none of the names that vLLM {catalogue.version} knows", one_of(value, catalogue.sets[closed]), pluggable=True)
 
 
 def known(name: str, closed: ClosedSet, catalogue: Catalogue) -> bool:
@@ -95,9 +112,12 @@ def _schema_faults(value: object, schema: Mapping[str, Any], catalogue: Catalogu
                 yield Fault(path, f"takes {' or '.join(dict.fromkeys(map(_expectation, branches)))}", "")
     elif "enum" in schema or "const" in schema:
         allowed = schema.get("enum", [schema.get("const")])
-        if value not in allowed and not (schema.get("type") == "integer" and _integer(value) in allowed):
-            names = [str(each) for each in allowed]
-            yield Fault(path, "is none of its values", one_of(value if isinstance(value, str) else "", names))
+        if schema.get("anyCase") and isinstance(value, str):
+            taken = _folded(value) in {_folded(each) for each in allowed if isinstance(each, str)}
+        else:
+            taken = value in allowed or (schema.get("type") == "integer" and _integer(value) in allowed)
+        if not taken:
+            yield Fault(path, "is none of its values", one_of(value if isinstance(value, str) else "", map(str, allowed)))
     elif (kind := schema.get("type")) is not None:
         yield from _typed_faults(value, kind, schema, catalogue, path)
 
@@ -119,6 +139,10 @@ def _typed_faults(value: object, kind: str, schema: Mapping[str, Any], catalogue
     elif isinstance(value, dict) and "additionalProperties" in schema:
         for key, item in value.items():
             yield from _schema_faults(item, schema["additionalProperties"], catalogue, f"{path}.{key}")
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
 def _has_type(value: object, kind: str) -> bool:
