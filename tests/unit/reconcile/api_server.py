@@ -47,6 +47,8 @@ class ApiServer:
             if path.endswith(suffix):
                 return web.json_response(refusal, status=status, headers=headers)
         self._revision += 1
+        if method == "POST":
+            path = f"{path}/{body['metadata']['name']}"
         if method == "DELETE":
             self.objects.pop(path, None)
             return web.json_response({"kind": "Status", "status": "Success"})
@@ -55,10 +57,10 @@ class ApiServer:
             return web.json_response(body)
         before = self.objects.get(path.removesuffix("/status"), {})
         entry = {"manager": "llmfleet", "operation": "Apply", "fieldsV1": {"f:spec": {}}}
-        metadata = {"uid": f"uid-{self._revision}", "generation": 1, **before.get("metadata", {}), **body["metadata"]}
+        metadata = {"uid": f"uid-{self._revision}", "generation": 1, **before.get("metadata", {}), **body.get("metadata", {})}
         metadata |= {"resourceVersion": str(self._revision + 100), "managedFields": [entry]}
         stored = {**before, **body, "metadata": metadata}
-        if body["kind"] == "Deployment":
+        if stored["kind"] == "Deployment" and "spec" in body:
             stored["spec"] = {"replicas": 1, **body["spec"]}
         self.objects[path.removesuffix("/status")] = stored
         return web.json_response(stored)

@@ -6,6 +6,7 @@ from llmfleet.names import Reason
 from llmfleet.reconcile.apply import Problem
 from llmfleet.reconcile.conditions import Observation, facts
 from llmfleet.reconcile.failures import Failure
+from llmfleet.reconcile.knowledge import Waiting
 from llmfleet.resources.workload import Progress
 
 
@@ -16,7 +17,7 @@ def progress(
 
 
 def seen(**changes: Any) -> Observation:
-    return Observation(**{"refusal": None, "problems": (), "progress": progress(), "failure": None, "autoscaler": None} | changes)
+    return Observation(**{"refusal": None, "problems": (), "waiting": None, "progress": progress(), "failure": None, "autoscaler": None} | changes)
 
 
 # Ready's reason; then Ready, Reconciling, Stalled, Accepted, Available (T or F).
@@ -36,7 +37,7 @@ TABLE = [
     ("old replicas", seen(progress=progress(2, 2, 1, 2)), Reason.ROLLING_OUT, "FTFTT"),
     ("scaling down", seen(progress=progress(1, 2, 2, 2)), Reason.ROLLING_OUT, "FTFTT"),
     ("loading", seen(progress=progress(ready=0)), Reason.LOADING, "FTFTF"),
-    ("refused by the checks", seen(refusal="no"), Reason.INVALID, "FFTFT"),
+    ("refused by the checks", seen(refusal=Waiting(Reason.INVALID, "no")), Reason.INVALID, "FFTFT"),
     ("refused by the server", seen(problems=[Problem(Reason.INVALID, "no")]), Reason.INVALID, "FFTFT"),
     ("a sibling refused", seen(problems=[Problem(Reason.CHILD_REFUSED, "quota")]), Reason.CHILD_REFUSED, "FFTTT"),
     ("a foreign object", seen(problems=[Problem(Reason.FOREIGN_OBJECT, "x")]), Reason.FOREIGN_OBJECT, "FFTTT"),

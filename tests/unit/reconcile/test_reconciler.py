@@ -10,16 +10,22 @@ from aiohttp.test_utils import TestServer
 from llmfleet.api.accelerator import built_in_profiles
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, SERVICE
+from llmfleet.kube.objects import Key
 from llmfleet.kube.store import Store
 from llmfleet.reconcile.apply import Applier
 from llmfleet.reconcile.desired import Installation
 from llmfleet.reconcile.inputs import Gatherer
+from llmfleet.reconcile.jobs import Jobs
 from llmfleet.reconcile.reconciler import PATIENCE, SETTLE_SECONDS, UNWATCHED_SECONDS, Again, Reconciler
 from llmfleet.resources.blueprint import Platform
+from llmfleet.scrape.download import Progress
+from llmfleet.scrape.fleet import Measured
 from llmfleet.server.watching import WATCHED
 from tests.unit.reconcile.api_server import ApiServer
 
 KEY = ("ns", "x")
+SOURCE = "pvc://models/tiny"
+BEGAN = 1_800_000_000.0
 WORKLOAD = "/apis/apps/v1/namespaces/ns/deployments/x-engine"
 CLIENT_SERVICE = "/api/v1/namespaces/ns/services/x"
 CHILDREN = ["PATCH deployments/x-engine", "PATCH serviceaccounts/x-engine", "PATCH services/x", "PATCH poddisruptionbudgets/x-engine"]
@@ -30,19 +36,38 @@ class House:
 
     def __init__(self, client: Client, api: ApiServer) -> None:
         self.api, self.store, self.now = api, Store(WATCHED), 0.0
+        self.memory: Measured | None = None
+        self.downloaded: Progress | None = None
         self.reconciler = self.fresh(client)
 
     def fresh(self, client: Client) -> Reconciler:
-        gatherer = Gatherer(client, self.store, lambda _: None)
         installation = Installation(Platform("runtime:1", 3), built_in_profiles(), "cpu")
         return Reconciler(
-            client=client, store=self.store, gatherer=gatherer, applier=Applier(client, self.store), installation=installation, clock=lambda: self.now
+            client=client,
+            store=self.store,
+            gatherer=Gatherer(client, self.store, self),
+            applier=Applier(client, self.store),
+            jobs=Jobs(client, self.store),
+            installation=lambda: installation,
+            clock=lambda: self.now,
+            wall_clock=lambda: BEGAN + self.now,
         )
 
-    def wants(self, **spec: Any) -> None:
+    def demand(self, _: Key) -> None:
+        return None
+
+    def measured(self, _: Key) -> Measured | None:
+        return self.memory
+
+    def progress(self, _: str) -> Progress | None:
+        return self.downloaded
+
+    def wants(self, status: dict[str, Any] | None = None, **spec: Any) -> None:
+        """Write the service; its model is known unless the test has another status."""
         metadata = {"name": "x", "namespace": "ns", "uid": "owner", "generation": 1, "resourceVersion": "1"}
-        wanted = {"model": {"source": "pvc://models/tiny"}, **spec}
-        service = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": wanted}
+        wanted = {"model": {"source": SOURCE}, **spec}
+        known = {"model": {"facts": {"source": wanted["model"]["source"]}}}
+        service = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": wanted, "status": status or known}
         self.api.objects[LLMSERVICE.path("ns", "x")] = service
         self.store.upsert(LLMSERVICE, service)
 

@@ -3,9 +3,11 @@
 from typing import Any
 
 from llmfleet.api.accelerator import built_in_profiles
+from llmfleet.names import Reason
 from llmfleet.reconcile.conditions import Observation
-from llmfleet.reconcile.desired import Installation, desired
+from llmfleet.reconcile.desired import Accepted, Installation, desired
 from llmfleet.reconcile.inputs import config_maps
+from llmfleet.reconcile.knowledge import Knowledge, Waiting
 from llmfleet.reconcile.status import status
 from llmfleet.resources.blueprint import Owner, Platform
 from llmfleet.resources.deployment import DeploymentWorkload
@@ -19,9 +21,22 @@ def shown(
 ) -> dict[str, Any]:
     metadata = {"name": "x", "namespace": "ns", "uid": "u", "generation": 2}
     raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": {"model": {"source": source}}, "status": before}
-    seen = Observation(refusal, (), Progress(True, 1, 1, 1, ready, False, None), None, None)
+    why = None if refusal is None else Waiting(Reason.INVALID, refusal)
+    seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), None, None)
     decision = desired(raw, INSTALLATION, {})
-    return status(raw, decision, seen, applied=applied, owner=Owner("ns", "x", "u"), workload=DeploymentWorkload(), demand=None, now=now)
+    owner = Owner("ns", "x", "u")
+    return status(
+        raw,
+        decision,
+        seen,
+        applied=applied,
+        owner=owner,
+        workload=DeploymentWorkload(),
+        knowledge=Knowledge() if isinstance(decision, Accepted) else None,
+        demand=None,
+        measured=None,
+        now=now,
+    )
 
 
 def test_a_second_look_changes_nothing() -> None:

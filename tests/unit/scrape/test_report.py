@@ -11,11 +11,12 @@ def test_a_full_report() -> None:
         "state": "ready",
         "limits": {"maxSequences": 256},
         "kvCache": {"tokens": 123_456},
+        "memory": {"weightsBytes": 1_000, "kvCacheBytes": 2_000, "graphsBytes": 30},
         "engine": {"version": "0.32.0", "arguments": ["--model", "/model"]},
         "model": {"maxLength": 8192},
         "failure": {"reason": "OutOfMemory", "message": "more than there is"},
     }
-    assert parse(json.dumps(document).encode()) == Report(max_sequences=256)
+    assert parse(json.dumps(document).encode()) == Report(max_sequences=256, kv_tokens=123_456, weights_bytes=1_000, kv_cache_bytes=2_000)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,8 @@ def test_a_full_report() -> None:
         {"limits": {"maxSequences": True}},
         {"limits": {"maxSequences": -1}},
         {"limits": {"maxSequences": "256"}},
+        {"kvCache": {"tokens": None}, "memory": {"weightsBytes": 0}},
+        {"memory": 1},
         {"somethingNew": {"in": "a later version"}},
     ],
 )

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from llmfleet.autoscaling.demand import LOADING_DEADLINE_SECONDS, Demand
-from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE, POD, SERVICE
+from llmfleet.kube.kinds import ACCELERATOR_PROFILE, DEPLOYMENT, JOB, LLMSERVICE, POD, SERVICE, Kind
+from llmfleet.kube.objects import Key, Object
 from llmfleet.kube.store import Store
 from llmfleet.metrics_api.application import Missing
 from llmfleet.scrape.fleet import Fleet
@@ -19,7 +20,7 @@ from llmfleet.server import health
 from llmfleet.server.scaling import Scaling
 from llmfleet.server.settings import Settings
 from llmfleet.server.telemetry import JsonFormatter, Telemetry
-from llmfleet.server.watching import WATCHED, owner_of, watch_settings
+from llmfleet.server.watching import WATCHED, concerned, watch_settings
 
 
 @pytest.fixture
@@ -41,11 +42,43 @@ def test_a_bad_setting_is_named(environment: pytest.MonkeyPatch, name: str, valu
         Settings()
 
 
-def test_an_object_belongs_to_its_label_or_its_owner() -> None:
-    assert owner_of(LLMSERVICE, {"metadata": {"name": "x", "namespace": "ns"}}) == ("ns", "x")
-    assert owner_of(SERVICE, {"metadata": {"name": "y", "namespace": "ns", "labels": {"llmfleet.dev/service": "x"}}}) == ("ns", "x")
-    assert owner_of(SERVICE, {"metadata": {"name": "y", "namespace": "ns", "ownerReferences": [{"kind": "LLMService", "name": "x"}]}}) == ("ns", "x")
-    assert owner_of(SERVICE, {"metadata": {"name": "y", "namespace": "ns"}}) is None
+def test_an_object_concerns_the_service_of_its_label_or_its_owner() -> None:
+    store = Store(WATCHED)
+
+    def keys(kind: Kind, **metadata: Any) -> list[Key]:
+        return list(concerned(kind, {"metadata": {"name": "y", "namespace": "ns", **metadata}}, store, "cpu"))
+
+    assert keys(LLMSERVICE, name="x") == [("ns", "x")]
+    assert keys(SERVICE, labels={"llmfleet.dev/service": "x"}) == [("ns", "x")]
+    assert keys(SERVICE, ownerReferences=[{"kind": "LLMService", "name": "x"}]) == [("ns", "x")]
+    assert keys(SERVICE) == []
+
+
+def test_a_download_and_its_pods_concern_every_service_that_waits_for_it() -> None:
+    store = Store(WATCHED)
+    owners = [{"kind": "LLMService", "name": name} for name in ("a", "b")]
+    job: Object = {"metadata": {"name": "llmfleet-download-1", "namespace": "ns", "uid": "j", "ownerReferences": owners}}
+    store.upsert(JOB, job)
+    pod: Object = {"metadata": {"name": "p", "namespace": "ns", "labels": {"batch.kubernetes.io/job-name": "llmfleet-download-1"}}}
+    for kind, obj in ((JOB, job), (POD, pod)):
+        assert list(concerned(kind, obj, store, "cpu")) == [("ns", "a"), ("ns", "b")]
+
+
+def test_a_profile_concerns_the_services_that_name_it_or_default_to_it() -> None:
+    store = Store(WATCHED)
+    for name, spec in {
+        "named": {"accelerator": {"profile": "h100"}},
+        "default": {},
+        "other": {"accelerator": {"profile": "cpu"}},
+        "odd": {"accelerator": 7},
+    }.items():
+        store.upsert(LLMSERVICE, {"metadata": {"name": name, "namespace": "ns", "uid": name}, "spec": spec})
+
+    def keys(default_profile: str) -> set[str]:
+        return {name for _, name in concerned(ACCELERATOR_PROFILE, {"metadata": {"name": "h100"}}, store, default_profile)}
+
+    assert keys("cpu") == {"named"}
+    assert keys("h100") == {"named", "default", "odd"}
 
 
 def test_watches_write_nothing() -> None:

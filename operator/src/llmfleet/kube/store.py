@@ -11,8 +11,11 @@ from llmfleet import names
 from llmfleet.kube.kinds import Kind
 from llmfleet.kube.objects import Key, Listing, Object, key_of, labels_of, revision, uid_of
 
-INDEXED_LABELS: Final = (names.LABEL_SERVICE,)
-"""Labels that `select` can ask for: what belongs to one owner is found without a walk over the fleet."""
+LABEL_JOB: Final = "batch.kubernetes.io/job-name"
+"""On the pods of a Job, by its controller (kubernetes, pkg/apis/batch/types.go)."""
+
+INDEXED_LABELS: Final = (names.LABEL_SERVICE, LABEL_JOB)
+"""Labels that `select` can ask for: what belongs to one owner, or to one Job, is found without a walk over the fleet."""
 
 
 class Store:

@@ -95,6 +95,13 @@ class Applier:
         await self._prune(owner, wanted, outcome)
         return outcome
 
+    async def as_rendered(self, owner: Owner, manifest: Manifest) -> bool:
+        """Tell whether a child of ours is there as it is rendered, so that to apply it would change nothing."""
+        await self._schemas.load()
+        kind = kind_of(manifest)
+        live = self.live(owner, kind, manifest["metadata"]["name"])
+        return live is not None and self._applied.as_rendered(kind, live, manifest, self._schemas)
+
     async def scale(self, owner: Owner, kind: Kind, name: str, replicas: int) -> None:
         """Write the number of replicas, through the scale subresource alone: its field never becomes part of what we apply."""
         await self._client.set_scale(kind, owner.namespace, name, replicas)

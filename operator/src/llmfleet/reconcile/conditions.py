@@ -6,9 +6,11 @@ A message may carry counts of replicas, never counts of restarts or times: an id
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from llmfleet.api.v1alpha1.status import CacheStatus
 from llmfleet.names import ConditionType, Reason
 from llmfleet.reconcile.apply import Problem
 from llmfleet.reconcile.failures import Failure
+from llmfleet.reconcile.knowledge import Waiting
 from llmfleet.resources.blueprint import Manifest
 from llmfleet.resources.workload import Progress
 
@@ -27,15 +29,23 @@ class Fact:
 class Observation:
     """What is known of one service after its children were brought in line."""
 
-    refusal: str | None
+    refusal: Waiting | None
     """Why the checks refuse the specification, else None."""
     problems: Sequence[Problem]
+    waiting: Waiting | None
+    """Why new engines are held back, else None."""
     progress: Progress | None
     """None while there is no workload."""
     failure: Failure | None
     """The worst thing that is wrong with its pods."""
     autoscaler: Manifest | None
     """The live HPA; None without autoscaling."""
+    warnings: str = ""
+    """What is worth saying of a specification that is accepted."""
+    cache: CacheStatus | None = None
+    """The claim that is filled with the model; None without a cache."""
+    model_ready: Waiting | None = None
+    """Why that claim does not hold the model yet."""
 
 
 def facts(seen: Observation) -> Iterator[Fact]:
@@ -48,11 +58,13 @@ def facts(seen: Observation) -> Iterator[Fact]:
     yield stalled or Fact(ConditionType.STALLED, False, Reason.PROGRESSING)
     if seen.refusal is not None:
         suspended = "" if seen.progress is None else "; what runs goes on as it is, and is not healed until the specification is right"
-        yield Fact(ConditionType.ACCEPTED, False, Reason.INVALID, seen.refusal + suspended)
+        yield Fact(ConditionType.ACCEPTED, False, seen.refusal.reason, seen.refusal.message + suspended)
     elif (refused := next((problem for problem in seen.problems if problem.reason is Reason.INVALID), None)) is not None:
         yield Fact(ConditionType.ACCEPTED, False, Reason.INVALID, refused.message)
     else:
-        yield Fact(ConditionType.ACCEPTED, True, Reason.VALID)
+        yield Fact(ConditionType.ACCEPTED, True, Reason.VALID, f"Valid; warning: {seen.warnings}" if seen.warnings else "")
+    if seen.cache is not None:
+        yield _model_ready(seen.cache, seen.model_ready)
     yield _available(seen.progress)
     if seen.autoscaler is not None:
         yield _autoscaling_active(seen.autoscaler)
@@ -63,9 +75,11 @@ def _ready(seen: Observation) -> Fact:
         return Fact(ConditionType.READY, False, reason, message)
 
     if seen.refusal is not None:
-        return no(Reason.INVALID, seen.refusal)
+        return no(seen.refusal.reason, seen.refusal.message)
     if seen.problems:
         return no(seen.problems[0].reason, "; ".join(problem.message for problem in seen.problems))
+    if seen.waiting is not None:
+        return no(seen.waiting.reason, seen.waiting.message)
     progress = seen.progress
     if progress is None:
         return no(Reason.ROLLING_OUT, "the workload is being created")
@@ -90,6 +104,8 @@ def _ready(seen: Observation) -> Fact:
 def _stalled(seen: Observation, ready: Fact) -> Fact | None:
     if ready.status:
         return None
+    if seen.refusal is None and not seen.problems and seen.waiting is not None:
+        return Fact(ConditionType.STALLED, True, ready.reason, ready.message) if seen.waiting.final else None
     failure = seen.failure if seen.failure is not None and seen.failure.reason is ready.reason else None
     final = (
         seen.refusal is not None
@@ -98,6 +114,13 @@ def _stalled(seen: Observation, ready: Fact) -> Fact | None:
         or (seen.progress is not None and seen.progress.observed and seen.progress.overdue)
     )
     return Fact(ConditionType.STALLED, True, ready.reason, ready.message) if final else None
+
+
+def _model_ready(cache: CacheStatus, waiting: Waiting | None) -> Fact:
+    if cache.complete:
+        return Fact(ConditionType.MODEL_READY, True, Reason.CACHED, f"the claim {cache.claim_name} holds the whole model")
+    why = waiting or Waiting(Reason.DOWNLOADING, "")
+    return Fact(ConditionType.MODEL_READY, False, why.reason, why.message)
 
 
 def _available(progress: Progress | None) -> Fact:

@@ -1,8 +1,9 @@
 """What is wrong with a pod, as one of a closed set of reasons and in the words of whoever noticed it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from llmfleet.names import Reason
 from llmfleet.resources.blueprint import Manifest
@@ -63,23 +64,23 @@ def _of_container(container: Manifest) -> Iterator[Failure]:
         yield Failure(1, Reason.IMAGE_PULL_FAILED, f"image {container.get('image', '')} of container {container['name']} cannot be pulled", final=True)
     elif reason in CONFIG_REASONS:
         yield Failure(1, Reason.CONFIG_ERROR, f"container {container['name']}: {waiting.get('message', reason)}", final=True)
-    elif not container.get("ready") and (ended := _ended(container)) is not None:
+    elif not container.get("ready") and (last := ended(container)) is not None:
         again = reason == "CrashLoopBackOff" or container.get("restartCount", 0) >= FINAL_RESTARTS
-        yield Failure(0, Reason.CRASH_LOOP, f"container {container['name']}: {_last_words(ended)}", final=again)
+        yield Failure(0, Reason.CRASH_LOOP, f"container {container['name']}: {_last_words(last)}", final=again)
 
 
-def _ended(container: Manifest) -> Manifest | None:
+def ended(container: Mapping[str, Any]) -> Manifest | None:
     """How the container ended last, unless it ended well (an init container that is done, an engine that was told to stop)."""
     state = container.get("state", {})
-    ended: Manifest | None = state.get("terminated") or container.get("lastState", {}).get("terminated")
-    return ended if ended is not None and ended.get("exitCode") != 0 else None
+    last: Manifest | None = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    return last if last is not None and last.get("exitCode") != 0 else None
 
 
-def _last_words(ended: Manifest) -> str:
+def _last_words(last: Manifest) -> str:
     """The launcher's classified reason and the engine's own error line (docs/engine-pod.md), else what the kubelet knows."""
-    text = ended.get("message", "").strip()
+    text = last.get("message", "").strip()
     try:
         words = json.loads(text)
         return f"{words['reason']}: {words['message']}"
     except (ValueError, KeyError, TypeError, RecursionError):
-        return text or f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}"
+        return text or f"{last.get('reason', 'Error')}, exit code {last.get('exitCode')}"

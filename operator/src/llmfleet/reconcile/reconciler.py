@@ -15,9 +15,11 @@ from llmfleet.kube.store import Store
 from llmfleet.names import Reason
 from llmfleet.reconcile.apply import Applier, NamespaceTerminatingError, Outcome, Problem
 from llmfleet.reconcile.conditions import Observation
-from llmfleet.reconcile.desired import Accepted, Installation, Refused, desired
+from llmfleet.reconcile.desired import Accepted, Draft, Installation, Refused, decided, drafted
 from llmfleet.reconcile.failures import worst
 from llmfleet.reconcile.inputs import Gatherer, Inputs
+from llmfleet.reconcile.jobs import Jobs
+from llmfleet.reconcile.knowledge import Download, Inspection, Knowledge, Refusal, Waiting, learn
 from llmfleet.reconcile.status import status
 from llmfleet.resources import children
 from llmfleet.resources.blueprint import Manifest, Owner
@@ -40,6 +42,20 @@ PATIENCE = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one reconcile goes by."""
+
+    inputs: Inputs
+    owner: Owner
+    decision: Accepted | Refused
+    draft: Draft | None
+    """None for a specification that is refused whatever the model is like."""
+    knowledge: Knowledge | None
+    """What is known of the model; None without a draft."""
+    workload: Workload
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """When a service has to be looked at again although nothing may happen to it."""
 
@@ -58,17 +74,22 @@ class Reconciler:
         store: Store,
         gatherer: Gatherer,
         applier: Applier,
-        installation: Installation,
+        jobs: Jobs,
+        installation: Callable[[], Installation],
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._store = store
         self._gatherer = gatherer
         self._applier = applier
+        self._jobs = jobs
         self._installation = installation
         self._clock = clock
+        self._wall_clock = wall_clock
         self._settled_at: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
+        self._refusals: dict[Key, Refusal] = {}
 
     async def reconcile(self, key: Key) -> Again | None:
         """Bring one service's children and status in line; say whether to look again."""
@@ -76,12 +97,14 @@ class Reconciler:
         if inputs is None:
             self._settled_at.pop(key, None)
             self._failures.pop(key, None)
+            self._refusals.pop(key, None)
             return None
-        owner = Owner(key[0], key[1], inputs.raw["metadata"]["uid"])
-        workload = children.workload()
-        decision = desired(inputs.raw, self._installation, inputs.configuration)
+        judgement, refusal = self._judge(inputs), self._refusals.get(key)
         try:
-            outcome = await self._carry_out(inputs, owner, decision, workload)
+            outcome, waiting = await self._carry_out(judgement)
+            if refusal is None and key in self._refusals:
+                judgement = self._judge(inputs)
+                outcome, waiting = await self._carry_out(judgement)
         except NamespaceTerminatingError:
             return None
         if outcome.wrote:
@@ -94,30 +117,118 @@ class Reconciler:
             outcome.problems.append(Problem(Reason.API_ERROR, f"{outcome.retry.message}; trying again"))
         if (remaining := self._settled_at.get(key, 0.0) - self._clock()) > 0:
             return Again(remaining, failed=False)
-        changed_meanwhile = await self._show(inputs, owner, decision, workload, outcome)
+        changed_meanwhile = await self._show(judgement, waiting, outcome)
+        try:
+            await self._tidy(judgement, outcome)
+        except NamespaceTerminatingError:
+            return None
         if outcome.retry is not None:
             return Again(outcome.retry.retry_after, failed=True)
         if changed_meanwhile:
             return Again(0.0, failed=False)
-        if any(problem.reason in UNWATCHED for problem in outcome.problems):
-            return Again(UNWATCHED_SECONDS, failed=False)
-        return None
+        return self._again(judgement, outcome)
 
-    async def _carry_out(self, inputs: Inputs, owner: Owner, decision: Accepted | Refused, workload: Workload) -> Outcome:
-        """Bring the children in line, as far as the specification can be carried out."""
-        if isinstance(decision, Refused):
-            return Outcome()
-        if inputs.missing:
-            # Applied, the workload would replace replicas that serve by replicas that cannot start.
-            absent = "; ".join(f"ConfigMap {name} does not exist: create it, or correct the reference" for name in inputs.missing)
-            return Outcome(problems=[Problem(Reason.CONFIG_ERROR, absent)])
+    def _again(self, judgement: Judgement, outcome: Outcome) -> Again | None:
+        """When to look again at what is as it should be, as far as that is up to us."""
+        waits = [UNWATCHED_SECONDS] if any(problem.reason in UNWATCHED for problem in outcome.problems) else []
+        if judgement.knowledge is not None and judgement.knowledge.again_seconds is not None:
+            waits.append(max(0.0, judgement.knowledge.again_seconds - self._wall_clock()))
+        return Again(min(waits), failed=False) if waits else None
+
+    def _judge(self, inputs: Inputs) -> Judgement:
+        """Read the specification, put together what is known of the model, and decide."""
+        metadata = inputs.raw["metadata"]
+        owner, workload = Owner(metadata["namespace"], metadata["name"], metadata["uid"]), children.workload()
+        draft = drafted(inputs.raw, self._installation(), inputs.configuration)
+        if isinstance(draft, Refused):
+            return Judgement(inputs, owner, draft, None, None, workload)
+        knowledge = self._learn(draft)
+        return Judgement(inputs, owner, decided(draft, knowledge), draft, knowledge, workload)
+
+    def _learn(self, draft: Draft) -> Knowledge:
+        namespace, name = draft.blueprint.owner.namespace, draft.inspection["metadata"]["name"]
+        source = draft.blueprint.spec.model.source
+        download = None
+        if draft.download is not None:
+            of = draft.download["metadata"]["name"]
+            attempt, progress = self._gatherer.attempt(namespace, of), self._gatherer.progress(namespace, of)
+            download = Download(draft.cache_claim, draft.cache_path, draft.download, attempt, progress)
+        before = draft.status.model if draft.status is not None else None
+        refusal = self._refusals.get((namespace, draft.blueprint.owner.name))
+        return learn(before, Inspection(source, draft.inspection, self._gatherer.attempt(namespace, name), refusal), download, self._wall_clock())
+
+    async def _carry_out(self, judgement: Judgement) -> tuple[Outcome, Waiting | None]:
+        """Bring what belongs to the service in line, as far as the specification can be carried out; say what the children are held back for."""
+        inputs, owner, decision, knowledge = judgement.inputs, judgement.owner, judgement.decision, judgement.knowledge
+        if isinstance(decision, Refused) or knowledge is None:
+            return Outcome(), None
+        # Applied without a ConfigMap, the workload would replace replicas that serve by replicas that cannot start.
+        absent = [f"ConfigMap {name} does not exist: create it, or correct the reference" for name in inputs.missing]
+        denied = [
+            f"ConfigMap {name} cannot be read by the operator, so that its changes could not roll out: {words}" for name, words in inputs.unreadable.items()
+        ]
+        if absent or denied:
+            return Outcome(problems=[Problem(Reason.CONFIG_ERROR, "; ".join(absent + denied))]), None
+        prepared = await self._prepare(judgement, knowledge)
+        waiting = decision.waiting
+        if waiting is not None and await self._applier.as_rendered(owner, decision.children[0]):
+            # Engines that run just so are not held back by what is looked up once more.
+            waiting = None
+        if waiting is not None or any(problem.reason is Reason.FOREIGN_OBJECT for problem in prepared.problems):
+            await self._try_to_scale(judgement, prepared)
+            return prepared, waiting
         outcome = await self._applier.ensure(owner, decision.children)
         if outcome.workload_applied:
-            try:
-                outcome.wrote |= await self._scale(owner, decision, workload)
-            except ApiError as error:
-                outcome.judge(error, f"the number of replicas of {owner.engine_name}")
+            await self._try_to_scale(judgement, outcome)
+        outcome.wrote |= prepared.wrote
+        outcome.problems += prepared.problems
+        outcome.retry = outcome.retry or prepared.retry
+        return outcome, None
+
+    async def _prepare(self, judgement: Judgement, knowledge: Knowledge) -> Outcome:
+        """Make what comes before the engines: the inspection, the claim, the download."""
+        outcome, owner, draft = Outcome(), judgement.owner, judgement.draft
+        if draft is None:
+            return outcome
+        key = (owner.namespace, owner.name)
+        if draft.claim is not None and knowledge.inspected:
+            await self._jobs.ensure_claim(owner, draft.claim, outcome)
+        for start in knowledge.starts:
+            refusal = await self._jobs.start(owner, start, outcome)
+            if refusal is not None and start.manifest is not draft.inspection:
+                outcome.judge(refusal, f"Job {start.manifest['metadata']['name']}")
+            elif refusal is not None:
+                # Nobody's engine waits for a look that is not allowed.
+                log.warning("the model cannot be looked at: %s", refusal.message)
+                self._refusals[key] = Refusal(refusal.message, self._wall_clock())
+            elif start.manifest is draft.inspection:
+                self._refusals.pop(key, None)
+        if draft.download is not None and knowledge.cache is not None and not knowledge.cache.complete:
+            await self._jobs.join(owner, draft.download["metadata"]["name"], outcome)
         return outcome
+
+    async def _tidy(self, judgement: Judgement, outcome: Outcome) -> None:
+        """Remove Jobs that nobody needs any more: what they found is in the status."""
+        draft = judgement.draft
+        shown = self._store.get(LLMSERVICE, judgement.owner.namespace, judgement.owner.name)
+        if draft is None or shown is None:
+            return
+        model = shown.get("status", {}).get("model", {})
+        needed = set()
+        if model.get("facts", {}).get("source") != draft.blueprint.spec.model.source:
+            needed.add(draft.inspection["metadata"]["name"])
+        if draft.download is not None and not model.get("cache", {}).get("complete"):
+            needed.add(draft.download["metadata"]["name"])
+        await self._jobs.prune(judgement.owner, needed, outcome)
+
+    async def _try_to_scale(self, judgement: Judgement, outcome: Outcome) -> None:
+        owner, decision = judgement.owner, judgement.decision
+        if isinstance(decision, Refused):
+            return
+        try:
+            outcome.wrote |= await self._scale(owner, decision, judgement.workload)
+        except ApiError as error:
+            outcome.judge(error, f"the number of replicas of {owner.engine_name}")
 
     def _settle(self, key: Key) -> None:
         self._settled_at[key] = self._clock() + SETTLE_SECONDS
@@ -133,8 +244,10 @@ class Reconciler:
         await self._applier.scale(owner, kind_of(target), target["name"], wanted)
         return True
 
-    async def _show(self, inputs: Inputs, owner: Owner, decision: Accepted | Refused, workload: Workload, outcome: Outcome) -> bool:
+    async def _show(self, judgement: Judgement, waiting: Waiting | None, outcome: Outcome) -> bool:
         """Write the status if it differs; return whether the object was changed by others while we looked at it."""
+        inputs, owner, decision, workload = judgement.inputs, judgement.owner, judgement.decision, judgement.workload
+        knowledge = judgement.knowledge
         live = self._workload(owner, workload)
         progress = None if live is None else workload.progress(live)
         if progress is not None and isinstance(decision, Accepted):
@@ -142,13 +255,28 @@ class Reconciler:
         autoscaled = isinstance(decision, Accepted) and decision.spec.autoscaling is not None
         autoscaler = self._applier.live(owner, HORIZONTAL_POD_AUTOSCALER, owner.engine_name) if autoscaled else None
         seen = Observation(
-            refusal=decision.message if isinstance(decision, Refused) else None,
+            refusal=Waiting(decision.reason, decision.message) if isinstance(decision, Refused) else None,
             problems=outcome.problems,
+            waiting=waiting,
             progress=progress,
             failure=worst(self._gatherer.pods((owner.namespace, owner.name))),
             autoscaler=autoscaler,
+            warnings="; ".join(violation.message for violation in decision.warnings) if isinstance(decision, Accepted) else "",
+            cache=knowledge.cache if knowledge is not None else None,
+            model_ready=knowledge.model_ready if knowledge is not None else None,
         )
-        shown = status(inputs.raw, decision, seen, applied=outcome.workload_applied, owner=owner, workload=workload, demand=inputs.demand, now=_now())
+        shown = status(
+            inputs.raw,
+            decision,
+            seen,
+            applied=outcome.workload_applied,
+            owner=owner,
+            workload=workload,
+            knowledge=knowledge,
+            demand=inputs.demand,
+            measured=inputs.measured,
+            now=_now(),
+        )
         if _comparable(shown) == _comparable(inputs.raw.get("status", {})):
             return False
         return await self._write(inputs.raw, shown)

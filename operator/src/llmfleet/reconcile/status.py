@@ -1,12 +1,18 @@
 """The status of an LLMService, from what is known and from what it said before: pure."""
 
+from typing import Any
+
 from llmfleet.api.v1alpha1 import AutoscalingStatus, Condition, Decision, Endpoint, EngineStatus, LLMServiceStatus
+from llmfleet.api.v1alpha1.status import ModelStatus
 from llmfleet.autoscaling.demand import Demand, NoData
 from llmfleet.reconcile.conditions import Observation, facts
 from llmfleet.reconcile.desired import Accepted, Refused
+from llmfleet.reconcile.knowledge import Knowledge
+from llmfleet.reconcile.planned import plan_status
 from llmfleet.resources import engine_pod, service
 from llmfleet.resources.blueprint import Manifest, Owner
 from llmfleet.resources.workload import Workload
+from llmfleet.scrape.fleet import Measured
 
 MAX_MESSAGE_CHARACTERS = 32768
 """Of a condition (metav1.Condition). The API server's refusals quote what they refuse, and may be longer."""
@@ -20,12 +26,15 @@ def status(
     applied: bool,
     owner: Owner,
     workload: Workload,
+    knowledge: Knowledge | None,
     demand: Demand | NoData | None,
+    measured: Measured | None,
     now: str,
 ) -> Manifest:
     """Return the status to show for the LLMService `raw`.
 
-    `applied` says that the workload is as decided; `now` (RFC 3339) is used only where something changed.
+    `applied` says that the workload is as decided; `knowledge` is None where the specification cannot be read; `now` (RFC 3339) is used only where something
+    changed.
     """
     generation = raw["metadata"].get("generation", 0)
     before = raw.get("status", {})
@@ -36,6 +45,13 @@ def status(
         ready_replicas=seen.progress.ready if seen.progress else 0,
         selector=",".join(f"{key}={value}" for key, value in sorted(workload.serving_pod_selector(owner).items())),
     ).to_wire()
+    if knowledge is None:
+        shown |= {field: before[field] for field in ("model",) if field in before}
+    elif model := ModelStatus(**_known(knowledge)).to_wire():
+        shown["model"] = model
+    if decision.plan is not None:
+        steady = applied and seen.progress is not None and seen.progress.complete
+        shown["plan"] = plan_status(decision.plan, before.get("plan"), measured, steady=steady).to_wire()
     if isinstance(decision, Accepted) and applied:
         blueprint = decision.blueprint
         models = decision.spec.model.served_names or [owner.name]
@@ -48,6 +64,11 @@ def status(
         # What runs is still what was applied last.
         shown |= {field: before[field] for field in ("endpoint", "engine", "autoscaling") if field in before}
     return shown
+
+
+def _known(knowledge: Knowledge) -> dict[str, Any]:
+    """What there is of a model's status; nothing is set that is not known."""
+    return {field: value for field in ("facts", "unknown", "cache") if (value := getattr(knowledge, field)) is not None}
 
 
 def _conditions(seen: Observation, before: Manifest, generation: int, now: str) -> list[Condition]:

@@ -54,17 +54,17 @@ def session() -> aiohttp.ClientSession:
 
 async def read_queue(client: aiohttp.ClientSession, target: Target) -> queue_metrics.Queue:
     """Requests waiting and running; aiohttp.ClientError, TimeoutError, OSError or ValueError where there is no such answer."""
-    content = await _get(client, target, target.engine_port, queue_metrics.PATH, queue_metrics.MAX_BYTES)
+    content = await get(client, target, target.engine_port, queue_metrics.PATH, queue_metrics.MAX_BYTES)
     return queue_metrics.parse(content.decode(errors="replace"))
 
 
 async def read_report(client: aiohttp.ClientSession, target: Target) -> report.Report:
     """The launcher's report; errors as of `read_queue`."""
-    return report.parse(await _get(client, target, target.launcher_port, report.PATH, report.MAX_BYTES))
+    return report.parse(await get(client, target, target.launcher_port, report.PATH, report.MAX_BYTES))
 
 
-async def _get(client: aiohttp.ClientSession, target: Target, port: int, path: str, max_bytes: int) -> bytes:
-    """Body of a 200; a redirect is not followed, so that a pod cannot send us anywhere else."""
+async def get(client: aiohttp.ClientSession, target: Target, port: int, path: str, max_bytes: int) -> bytes:
+    """Body of a 200 from a pod, of so many bytes at most; a redirect is not followed, so that a pod cannot send us anywhere else."""
     address = ipaddress.ip_address(target.address)
     host = f"[{address}]" if address.version == 6 else str(address)
     async with client.get(URL(f"http://{host}:{port}{path}", encoded=True), allow_redirects=False) as response:

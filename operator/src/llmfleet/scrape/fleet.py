@@ -19,6 +19,18 @@ class _Read:
     at_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What vLLM measured in a service's replicas; None is what none of them says."""
+
+    kv_tokens: int | None = None
+    """Tokens that the KV cache of one replica holds: the smallest, for that is where requests wait first."""
+    weights_bytes: int | None = None
+    """Weights on one accelerator: the largest."""
+    kv_cache_bytes: int | None = None
+    """KV cache on one accelerator: the smallest."""
+
+
 @dataclass(slots=True)
 class _Service:
     window: Window = field(default_factory=Window)
@@ -45,6 +57,17 @@ class Fleet:
         service = self._services.get(key)
         read = service.reports.get(pod) if service is not None else None
         return read.report if read is not None else None
+
+    def measured_of(self, key: Key) -> Measured | None:
+        """What the replicas of a service measured; None where none says anything."""
+        service = self._services.get(key)
+        reports = [read.report for read in service.reports.values()] if service is not None else []
+        measured = Measured(
+            kv_tokens=min((report.kv_tokens for report in reports if report.kv_tokens is not None), default=None),
+            weights_bytes=max((report.weights_bytes for report in reports if report.weights_bytes is not None), default=None),
+            kv_cache_bytes=min((report.kv_cache_bytes for report in reports if report.kv_cache_bytes is not None), default=None),
+        )
+        return None if measured == Measured() else measured
 
     def keep(self, services: Collection[Key]) -> None:
         """Forget every other service."""

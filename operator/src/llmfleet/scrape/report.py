@@ -4,6 +4,7 @@ Reader and writer are two programs of two versions, so every field may be absent
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,12 @@ class Report:
 
     max_sequences: int | None = None
     """Requests that the replica runs at once."""
+    kv_tokens: int | None = None
+    """Tokens that the KV cache of the replica holds."""
+    weights_bytes: int | None = None
+    """Weights on one accelerator."""
+    kv_cache_bytes: int | None = None
+    """KV cache on one accelerator."""
 
 
 def parse(content: bytes) -> Report:
@@ -33,6 +40,16 @@ def parse(content: bytes) -> Report:
         raise MalformedReportError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise MalformedReportError("not a JSON object")
-    limits = document.get("limits")
-    slots = limits.get("maxSequences") if isinstance(limits, dict) else None
-    return Report(max_sequences=slots if isinstance(slots, int) and not isinstance(slots, bool) and slots > 0 else None)
+    return Report(
+        max_sequences=_count(document, "limits", "maxSequences"),
+        kv_tokens=_count(document, "kvCache", "tokens"),
+        weights_bytes=_count(document, "memory", "weightsBytes"),
+        kv_cache_bytes=_count(document, "memory", "kvCacheBytes"),
+    )
+
+
+def _count(document: Mapping[str, object], part: str, field: str) -> int | None:
+    """A number above 0; in place of anything else None."""
+    fields = document.get(part)
+    value = fields.get(field) if isinstance(fields, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -13,26 +13,29 @@ from contextlib import AsyncExitStack
 import kopf
 from aiohttp import web
 
-from llmfleet.api.accelerator import built_in_profiles
 from llmfleet.autoscaling.demand import Demand
 from llmfleet.kube.client import Client
 from llmfleet.kube.errors import ApiError
-from llmfleet.kube.kinds import LLMSERVICE
+from llmfleet.kube.kinds import LLMSERVICE, POD, Kind
 from llmfleet.kube.lease import LeaderElector
-from llmfleet.kube.objects import Key
+from llmfleet.kube.objects import Key, Object, uid_of
 from llmfleet.kube.queue import WorkQueue
 from llmfleet.kube.store import Store
 from llmfleet.metrics_api.api import MetricsApi
 from llmfleet.reconcile.apply import Applier
 from llmfleet.reconcile.desired import Installation
 from llmfleet.reconcile.inputs import Gatherer
+from llmfleet.reconcile.jobs import Jobs
 from llmfleet.reconcile.reconciler import Reconciler
 from llmfleet.resources.blueprint import Platform
+from llmfleet.scrape.downloads import Downloads
 from llmfleet.scrape.engine import session as engine_session
 from llmfleet.scrape.fleet import Fleet
 from llmfleet.scrape.scraper import Scraper
 from llmfleet.server import connection, health, watching
 from llmfleet.server.admission import Admission
+from llmfleet.server.profiles import Profiles
+from llmfleet.server.reports import Reports, download_targets
 from llmfleet.server.scaling import Scaling
 from llmfleet.server.settings import Settings
 from llmfleet.server.telemetry import Telemetry, configure_logging
@@ -74,6 +77,7 @@ class Operator:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._fleet = Fleet()
         self._scaling = Scaling(self._store, self._fleet)
+        self._profiles = Profiles(self._store)
         self._telemetry = Telemetry()
         self._relisted_at = time.monotonic()
         self._listener: Listener | None = None
@@ -86,7 +90,6 @@ class Operator:
             session = await stack.enter_async_context(connection.session(info))
             client = Client(lambda: (session, info.server))
             elector = LeaderElector(client, settings.namespace, settings.lease_name, settings.identity)
-            reconciler = self._reconciler(client)
             # A replica that does not lead lets its queue be: neither its depth nor its age says anything.
             self._telemetry.observe(
                 leader=lambda: elector.is_leader,
@@ -94,15 +97,18 @@ class Operator:
                 oldest_age_seconds=lambda: self._queue.oldest_age_seconds if elector.is_leader else 0.0,
             )
             await self._serve_health(stack)
-            await watching.relist(client, self._store, self._queue.add)
+            await watching.relist(client, self._store, self._changed)
             self._note_relist()
             engines = await stack.enter_async_context(engine_session())
+            downloads = Downloads(lambda: download_targets(self._store), engines, self._downloaded)
+            reconciler = self._reconciler(client, Reports(self._scaling, self._fleet, downloads))
             scraper = Scraper(self._scaling.targets, self._fleet, engines, interval_seconds=settings.scrape_interval_seconds)
             # kopf ends, at its exit, what was started after it: these are ours, so they come first.
             parts = [
-                asyncio.create_task(watching.relist_forever(client, self._store, self._queue.add, settings, self._note_relist), name="re-list"),
+                asyncio.create_task(watching.relist_forever(client, self._store, self._changed, settings, self._note_relist), name="re-list"),
                 asyncio.create_task(scraper.run(), name="scraper"),
-                asyncio.create_task(self._follow_demand(), name="demand"),
+                asyncio.create_task(downloads.run(), name="downloads"),
+                asyncio.create_task(self._follow_reports(), name="reports"),
                 asyncio.create_task(elector.run(lambda: self._lead(reconciler)), name="leader election"),
             ]
             if apis := self._apis(client):
@@ -113,7 +119,7 @@ class Operator:
     async def _until_the_first_ends(self, parts: list[asyncio.Task[None]]) -> int:
         ready, stopping, end_watching = asyncio.Event(), asyncio.Event(), asyncio.Event()
         operator = kopf.operator(
-            registry=watching.registry(self._store, self._queue.add),
+            registry=watching.registry(self._store, self._changed),
             settings=watching.watch_settings(),
             clusterwide=True,
             ready_flag=ready,
@@ -139,22 +145,42 @@ class Operator:
         if settings.metrics_api:
             apis.append(MetricsApi(client, self._scaling.read, namespace=settings.namespace, service=settings.service_name))
         if settings.admission:
-            apis.append(Admission(client, built_in_profiles, settings.default_profile, namespace=settings.namespace, service=settings.service_name))
+            apis.append(Admission(client, self._profiles.valid, settings.default_profile, namespace=settings.namespace, service=settings.service_name))
         return apis
 
     def _tls_listener(self, client: Client, apis: list[Api]) -> Listener:
         settings = self._settings
         return Listener(client, apis, namespace=settings.namespace, service=settings.service_name, secret=settings.certificate_secret, port=settings.tls_port)
 
-    def _reconciler(self, client: Client) -> Reconciler:
-        settings = self._settings
-        installation = Installation(
-            platform=Platform(settings.runtime_image, settings.minimum_drain_seconds),
-            profiles=built_in_profiles(),
-            default_profile=settings.default_profile,
+    def _reconciler(self, client: Client, reports: Reports) -> Reconciler:
+        return Reconciler(
+            client=client,
+            store=self._store,
+            gatherer=Gatherer(client, self._store, reports),
+            applier=Applier(client, self._store),
+            jobs=Jobs(client, self._store),
+            installation=self._installation,
         )
-        gatherer = Gatherer(client, self._store, self._scaling.demand)
-        return Reconciler(client=client, store=self._store, gatherer=gatherer, applier=Applier(client, self._store), installation=installation)
+
+    def _installation(self) -> Installation:
+        settings = self._settings
+        return Installation(
+            platform=Platform(settings.runtime_image, settings.minimum_drain_seconds),
+            profiles=self._profiles.valid(),
+            default_profile=settings.default_profile,
+            invalid_profiles=self._profiles.invalid(),
+        )
+
+    def _changed(self, kind: Kind, obj: Object) -> None:
+        """Look again at every service that a changed object concerns."""
+        for key in watching.concerned(kind, obj, self._store, self._settings.default_profile):
+            self._queue.add(key)
+
+    def _downloaded(self, pod_uid: str) -> None:
+        """Look again at the services that wait for the download in a pod."""
+        for pod in self._store.objects(POD):
+            if uid_of(pod) == pod_uid:
+                self._changed(POD, pod)
 
     async def _lead(self, reconciler: Reconciler) -> None:
         for service in self._store.objects(LLMSERVICE):
@@ -187,15 +213,23 @@ class Operator:
             elif again is not None:
                 self._queue.add_after(key, again.after_seconds)
 
-    async def _follow_demand(self) -> None:
-        """Look again at each service whose demand has moved, so that status shows it; nothing else moves by itself."""
-        shown: dict[Key, int] = {}
+    async def _follow_reports(self) -> None:
+        """Look again at each service whose demand or measured memory has moved, so that status shows it; nothing else moves by itself."""
+        shown: dict[Key, object] = {}
         while True:
             await asyncio.sleep(self._settings.scrape_interval_seconds)
-            asked = {key: demand.replicas for key in self._scaling.targets() if isinstance(demand := self._scaling.demand(key), Demand)}
-            for key in asked.keys() - {key for key, replicas in asked.items() if shown.get(key) == replicas}:
-                self._queue.add(key)
-            shown = asked
+            told = {key: self._told(key) for key in self._scaling.targets()}
+            for key, moved in told.items():
+                if moved is not None and moved != shown.get(key):
+                    self._queue.add(key)
+            shown.update({key: moved for key, moved in told.items() if moved is not None})
+            shown = {key: moved for key, moved in shown.items() if key in told}
+
+    def _told(self, key: Key) -> object:
+        """What the engines of a service tell, as far as status shows it; None where they tell nothing just now."""
+        demand, measured = self._scaling.demand(key), self._fleet.measured_of(key)
+        told = (demand.replicas if isinstance(demand, Demand) else None, measured)
+        return None if told == (None, None) else told
 
     async def _serve_health(self, stack: AsyncExitStack) -> None:
         runner = web.AppRunner(health.application(healthy=self._wrong, ready=self._missing, registry=self._telemetry.registry), access_log=None)
