@@ -8,7 +8,9 @@ from llmfleet.resources.blueprint import Blueprint, Owner, Platform
 from llmfleet.vllm import versions
 
 
-def blueprint(spec: dict[str, Any], *, name: str = "qwen", configuration: dict[str, str] | None = None, runtime: str = "registry.example/runtime:1") -> Blueprint:
+def blueprint(
+    spec: dict[str, Any], *, name: str = "qwen", configuration: dict[str, str] | None = None, runtime: str = "registry.example/runtime:1"
+) -> Blueprint:
     """The blueprint of a service in the namespace `chat`."""
     parsed = LLMServiceSpec.model_validate(spec, strict=True, by_alias=True, by_name=False)
     profile = built_in_profiles()[parsed.accelerator.profile or "nvidia"]

@@ -1,0 +1,116 @@
+"""The engine's pod, where the golden files show that something is so and not that it always is."""
+
+from typing import Any
+
+import pytest
+
+from llmfleet.resources.blueprint import Manifest
+from llmfleet.resources.engine_pod import template
+from tests.unit.resources.blueprints import blueprint
+from tests.unit.resources.specifications import SPECS
+
+
+def pod(spec: dict[str, Any], **fields: Any) -> Manifest:
+    found: Manifest = template(blueprint({"model": {"source": "hf://a/b"}, **spec}, **fields))["spec"]
+    return found
+
+
+def engine(spec: dict[str, Any], **fields: Any) -> Manifest:
+    found: Manifest = pod(spec, **fields)["containers"][0]
+    return found
+
+
+def environment(spec: dict[str, Any]) -> dict[str, Any]:
+    return {variable["name"]: variable.get("value") for variable in engine(spec)["env"]}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_mount_has_a_volume_and_every_volume_a_mount(name: str) -> None:
+    spec = template(blueprint(SPECS[name]))["spec"]
+    mounted = {mount["name"] for part in ("initContainers", "containers") for container in spec[part] for mount in container.get("volumeMounts", ())}
+    assert mounted == {volume["name"] for volume in spec["volumes"]}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_nothing_of_a_pod_stands_there_twice(name: str) -> None:
+    spec = template(blueprint(SPECS[name]))["spec"]
+    for container in (*spec["initContainers"], *spec["containers"]):
+        for part, key in (("env", "name"), ("volumeMounts", "mountPath"), ("ports", "containerPort")):
+            found = [item[key] for item in container.get(part, ())]
+            assert len(found) == len(set(found))
+    assert len({volume["name"] for volume in spec["volumes"]}) == len(spec["volumes"])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_container_keeps_the_restricted_profile(name: str) -> None:
+    spec = template(blueprint(SPECS[name]))["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    for container in (*spec["initContainers"], *spec["containers"]):
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+
+
+def test_the_size_of_the_kv_cache_is_said_once_on_the_cpu() -> None:
+    cpu = {"accelerator": {"profile": "cpu"}}
+    assert environment(cpu)["VLLM_CPU_KVCACHE_SPACE"] == "4"
+    with_field = {**cpu, "engine": {"kvCacheMemory": "1536Mi"}}
+    assert "VLLM_CPU_KVCACHE_SPACE" not in environment(with_field)
+    assert "--kv-cache-memory-bytes" in engine(with_field)["args"]
+
+
+def test_the_users_variable_wins_over_the_profiles_in_its_place() -> None:
+    spec = {"accelerator": {"profile": "cpu"}, "engine": {"env": [{"name": "VLLM_CPU_KVCACHE_SPACE", "value": "1"}]}}
+    assert environment(spec)["VLLM_CPU_KVCACHE_SPACE"] == "1"
+    assert list(environment(spec)) == list(environment({"accelerator": {"profile": "cpu"}}))
+
+
+@pytest.mark.parametrize(("parallelism", "size"), [({}, "1536Mi"), ({"tensor": 2}, "2048Mi"), ({"data": 4}, "3072Mi"), ({"tensor": 2, "data": 2}, "3072Mi")])
+def test_shared_memory_grows_with_the_ranks_of_the_pod(parallelism: dict[str, int], size: str) -> None:
+    (shared,) = [volume for volume in pod({"parallelism": parallelism})["volumes"] if volume["name"] == "llmfleet-shm"]
+    assert shared["emptyDir"] == {"medium": "Memory", "sizeLimit": size}
+
+
+def test_compiled_graphs_are_kept_by_image_device_and_arguments() -> None:
+    def directory(**fields: Any) -> str:
+        mounts = engine({"model": {"source": "hf://a/b", "cache": {"claimName": "models"}}, **fields})["volumeMounts"]
+        (mount,) = [mount for mount in mounts if mount["mountPath"] == "/compile-cache"]
+        assert mount["name"] == "llmfleet-model"
+        assert not mount.get("readOnly")
+        return str(mount["subPath"])
+
+    changes: list[dict[str, Any]] = [{"engine": {"image": "mine:1"}}, {"engine": {"maxSequences": 4}}, {"accelerator": {"profile": "nvidia-t4"}}]
+    assert len({directory(), *(directory(**change) for change in changes)}) == 4
+    assert directory() == directory(replicas=3)
+    assert directory().startswith("llmfleet/compile/")
+
+
+def test_without_a_cache_nothing_is_kept() -> None:
+    assert "VLLM_CACHE_ROOT" not in environment({})
+    assert "/compile-cache" not in {mount["mountPath"] for mount in engine({})["volumeMounts"]}
+
+
+def test_tolerations_of_the_device_stay_and_are_not_repeated() -> None:
+    device = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    assert pod({"template": {"spec": {"tolerations": [device, {"key": "a", "operator": "Exists"}]}}})["tolerations"] == [
+        device,
+        {"key": "a", "operator": "Exists"},
+    ]
+
+
+def test_labels_and_annotations_of_the_template_stand_beside_ours() -> None:
+    wanted = blueprint(
+        {"model": {"source": "hf://a/b"}, "template": {"metadata": {"labels": {"team": "a"}, "annotations": {"b": "c"}}}}, configuration={"settings": "1"}
+    )
+    metadata = template(wanted)["metadata"]
+    assert metadata["labels"]["team"] == "a"
+    assert metadata["labels"]["llmfleet.dev/role"] == "engine"
+    assert metadata["annotations"] == {"b": "c", "llmfleet.dev/config": "settings=1"}
+
+
+def test_the_number_of_accelerators_counts_data_parallel_ranks() -> None:
+    assert engine({"parallelism": {"tensor": 2, "pipeline": 2, "data": 2}})["resources"]["limits"] == {"nvidia.com/gpu": "8"}
+
+
+def test_no_argument_holds_a_key() -> None:
+    args = engine({"access": {"apiKeys": [{"secretKeyRef": {"name": "keys", "key": "one"}}]}})["args"]
+    assert args[args.index("--api-key") + 1] == "$(LLMFLEET_API_KEY_0)"
