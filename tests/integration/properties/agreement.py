@@ -42,7 +42,7 @@ class Judged:
     def disagreement(self) -> str | None:
         """What is wrong with our judgement, if anything is."""
         if self.ours:
-            nameless = [message for message in self.ours if not message.startswith(("spec.", "metadata."))]
+            nameless = [message for message in self.ours if not message.startswith(("spec", "metadata.name"))]
             return f"a refusal that names no field: {nameless[0]}" if nameless else None
         if self.server is not None:
             return f"accepted, but the API server refuses it: {self.server}"

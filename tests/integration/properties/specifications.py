@@ -37,6 +37,9 @@ PLAUSIBLE: Final[Mapping[str, Sequence[Value]]] = {
     "model.tokenizer": (*SOURCES[:4], SOURCES[-1]),
     "model.tokenizerMode": ("auto", "hf", "mistral", "slow"),
     "model.loadFormat": ("auto", "safetensors", "dummy", "runai_streamer", "gguf"),
+    "model.cache": ({"claimName": "models"}, {"storage": "10Gi"}, {"storage": "10Gi", "storageClassName": "fast"}, {"claimName": "a", "storage": "1Gi"}),
+    "model.credentials": ({"secretKeyRef": {"name": "hub", "key": "token"}}, {"secretRef": {"name": "s3"}}, {}),
+    "model.chatTemplate": ({"configMapKeyRef": {"name": "templates", "key": "chat.jinja"}}, {}),
     "model.generationDefaults": ({"temperature": 0.2}, {"top_p": 0.9, "max_new_tokens": 5}, {}),
     "model.configOverrides": ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, {"architectures": ["X"]}),
     "quantization.method": ("fp8", "awq", "fp8_per_tensor", "online", "bitsandbytes", "gguf", "fbgemm_fp8", "awk", "compressed-tensors", "mxfp4"),
@@ -54,12 +57,19 @@ PLAUSIBLE: Final[Mapping[str, Sequence[Value]]] = {
     "engine.multimodal.limits": ({"image": 2}, {"image": 0, "video": 0}, {"audio": 1}, {"smell": 1}),
     "engine.multimodal.processorOptions": ({"max_pixels": 1000}, {}),
     "engine.env[]": ({"name": "A", "value": "1"}, {"name": "HOME", "value": "/x"}, {"name": "VLLM_LOGGING_LEVEL", "value": ""}, {"name": "B"}),
+    "engine.env[].name": ("A", "B", "VLLM_X", "HOME"),
     "engine.envFrom[]": ({"secretRef": {"name": "keys"}}, {"configMapRef": {"name": "settings"}}, {}),
+    "engine.kvOffload": ({"memory": "4Gi"}, {"memory": "1500M", "backend": "native"}, {"memory": "1Gi", "backend": "disk"}),
+    "engine.kvCacheMemory": ("4Gi", "1500M", "0", "1.5Gi", "10 GB"),
+    "engine.cpuOffload": ("4Gi", "0.5Gi", "1G"),
+    "engine.multimodal.cache": ("4Gi", "0", "500M"),
+    "adapters.items[].credentials": ({"secretKeyRef": {"name": "hub", "key": "token"}}, {}),
     "adapters.maxRank": (8, 16, 32, 17, 512),
     "adapters.items[].name": ("sql", "law", "chat"),
     "adapters.items[].source": SOURCES,
-    "rollout.drainTimeout": ("5m", "90s", "1h30m", "0s", "5 m"),
+    "rollout.drainTimeout": ("5m", "90s", "1h30m", "30s", "5 m"),
     "template": ({}, {"metadata": {"labels": {"team": "a"}}}, {"spec": {"nodeSelector": {"pool": "gpu"}}}, {"spec": {"serviceAccountName": "root"}}),
+    "autoscaling": ({"maxReplicas": 4}, {"minReplicas": 1, "maxReplicas": 8, "inFlight": {"target": 10}}, {"minReplicas": 9, "maxReplicas": 8}),
     "autoscaling.behavior": ({}, {"scaleDown": {"stabilizationWindowSeconds": 60}}),
 }
 """Values that mean something, by field: random text alone would never get past the first check."""
@@ -71,18 +81,19 @@ WRONG: Final[Sequence[Value]] = ("", "x" * 70, "Ü", -1, 0, 10**12, 1.5, True, "
 class Specifications:
     """An endless, reproducible supply."""
 
-    def __init__(self, seed: int, *, wrong: float = 0.004, field: float = 0.16) -> None:
+    def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._wrong = wrong
-        self._field = field
+        self._wrong = self._rate = 0.0
         self._schema = structural(LLMServiceSpec)
 
     def next(self) -> dict[str, Value]:
-        """Return a specification as a person may write it."""
+        """Return a specification as a person may write it: careful people write less, and make fewer mistakes."""
+        self._rate, self._wrong = self._random.choice(((0.02, 0.0), (0.05, 0.0), (0.08, 0.002), (0.2, 0.005)))
         spec: dict[str, Value] = self._object("", self._schema)
-        version = spec.get("engine", {}) if isinstance(spec.get("engine"), dict) else {}
-        if self._random.random() < 0.5 and isinstance(spec.setdefault("engine", {}), dict):
-            spec["engine"]["extraArgs"] = self._extra_args(version.get("version"))
+        engine = spec.get("engine", {})
+        if self._random.random() < 0.4 and isinstance(engine, dict):
+            spec["engine"] = engine
+            engine["extraArgs"] = self._extra_args(engine.get("version"))
         return spec
 
     def _value(self, path: str, schema: Mapping[str, Any]) -> Value:
@@ -119,8 +130,7 @@ class Specifications:
             here = f"{path}.{name}" if path else name
             if here == "engine.extraArgs":
                 continue
-            # Half of the specifications are shallow, so that some get through; parts of one are always there.
-            if name in schema.get("required", ()) or self._random.random() < (self._field if "properties" not in field else 0.35):
+            if name in schema.get("required", ()) or self._random.random() < (self._rate if "properties" not in field or path else 0.35):
                 chosen[name] = self._value(here, field)
         if self._random.random() < self._wrong:
             chosen["noSuchField"] = 1

@@ -9,6 +9,10 @@ import io
 import json
 import os
 import sys
+import tempfile
+
+TEMPLATE = "/chat-template/"
+"""Where the pod has the chat template of a ConfigMap."""
 
 
 class _RefusedError(Exception):
@@ -34,11 +38,14 @@ def main() -> None:
     parser = FlexibleArgumentParser(prog="vllm")
     command = ServeSubcommand()
     command.subparser_init(parser.add_subparsers(required=False, dest="subparser"))
+    template = tempfile.NamedTemporaryFile("w", suffix=".jinja")  # noqa: SIM115 (it lives as long as the program)
     for line in sys.stdin:
         refused: str | None = None
+        # The validation looks for the file, which lies in the pod only.
+        arguments = [template.name if item.startswith(TEMPLATE) else item for item in json.loads(line)]
         with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
             try:
-                sys.argv = ["vllm", "serve", *json.loads(line)]
+                sys.argv = ["vllm", "serve", *arguments]
                 command.validate(parser.parse_args())
             except _RefusedError as error:
                 refused = str(error)
