@@ -1,22 +1,24 @@
-"""The model, its names and its credentials."""
+"""The model: its names, where it comes from, what it is run for."""
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from llmfleet.api import source
+from llmfleet.api.source import Bucket, Claim, Image, Scheme
+from llmfleet.api.v1alpha1 import Credentials
+from llmfleet.planning.checks.check import check
 from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
-from llmfleet.vllm import quantization, versions
-from llmfleet.vllm.suggestions import one_of
+
+STREAMING_FORMATS: Final = ("auto", "modelexpress", "runai_streamer", "runai_streamer_sharded")
+"""Load formats that read from object storage (config/vllm.py, try_verify_and_update_config)."""
+
+POOLING_SUFFIXES: Final = ("ForSequenceClassification", "ForTokenClassification", "EmbeddingModel", "ForRewardModeling", "RewardModel", "ForTextEncoding")
+"""Ends of the names of architectures that do not generate (config/model.py, _SUFFIX_TO_DEFAULTS)."""
 
 
-def unknown_dtype(subject: Subject) -> Iterator[Violation]:
-    """The dtype must be one of vLLM's."""
-    dtype = subject.spec.model.dtype
-    if dtype is not None and subject.version in versions.SUPPORTED and dtype not in quantization.DTYPES:
-        yield Violation("spec.model.dtype", dtype, "is no dtype of vLLM", one_of(dtype, quantization.DTYPES))
-
-
+@check("model.servedNames")
 def repeated_served_names(subject: Subject) -> Iterator[Violation]:
     """Served names must differ."""
     for name, count in Counter(subject.spec.model.served_names).items():
@@ -24,8 +26,102 @@ def repeated_served_names(subject: Subject) -> Iterator[Violation]:
             yield Violation("spec.model.servedNames", name, f"stands there {count} times", "keep it once")
 
 
+@check("model.credentials", "adapters.items")
 def credentials_without_use(subject: Subject) -> Iterator[Violation]:
-    """Credentials for a source that asks for none would be ignored."""
+    """Credentials must be of the kind that their source asks for; for what the kubelet mounts they would be ignored."""
+    yield from _credentials("spec.model", subject.spec.model.source, subject.spec.model.credentials)
+    for index, adapter in enumerate(subject.spec.adapters.items):
+        yield from _credentials(f"spec.adapters.items[{index}]", adapter.source, adapter.credentials)
+
+
+def _credentials(field: str, wanted: str, credentials: Credentials | None) -> Iterator[Violation]:
+    if credentials is None:
+        return
+    origin = source.parse(wanted)
+    if isinstance(origin, Claim | Image):
+        rule = f"have no use: the kubelet mounts {field}.source"
+        pulled = "; for a private image set spec.template.spec.imagePullSecrets" if isinstance(origin, Image) else ""
+        yield Violation(f"{field}.credentials", "", rule, f"remove them{pulled}")
+    elif isinstance(origin, Bucket) and origin.scheme is Scheme.S3 and credentials.secret_key_ref is not None:
+        rule = "is one value, and s3:// asks for two or more"
+        remedy = f"set {field}.credentials.secretRef to a Secret whose keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        yield Violation(f"{field}.credentials.secretKeyRef", credentials.secret_key_ref.name, rule, remedy)
+
+
+@check("model.cache")
+def cache_without_use(subject: Subject) -> Iterator[Violation]:
+    """A cache is filled from a hub or object storage; what is mounted is not copied."""
     model = subject.spec.model
-    if model.credentials is not None and not isinstance(source.parse(model.source), source.Repository):
-        yield Violation("spec.model.credentials", "", "have no use: only hf:// sources take a token", "remove them")
+    if model.cache is not None and isinstance(source.parse(model.source), Claim | Image):
+        yield Violation("spec.model.cache", "", "would never be filled: the kubelet mounts spec.model.source", "remove it")
+
+
+@check("model.tokenizer", "engine.speculative.model")
+def sources_that_vllm_cannot_read(subject: Subject) -> Iterator[Violation]:
+    """Tokenizers and draft models are read from a hub or from a directory in the pod; vLLM streams nothing but the model itself from object storage."""
+    speculative = subject.spec.engine.speculative
+    given = {"spec.model.tokenizer": subject.spec.model.tokenizer, "spec.engine.speculative.model": speculative.model if speculative else None}
+    for field, wanted in given.items():
+        if wanted is not None and isinstance(source.parse(wanted), Bucket):
+            rule = "lies in object storage, from which vLLM reads only the model itself"
+            yield Violation(field, wanted, rule, "take it from hf://, modelscope://, oci:// or pvc://")
+
+
+@check("model.loadFormat", "model.cache")
+def load_format_of_object_storage(subject: Subject) -> Iterator[Violation]:
+    """Without a cache vLLM streams a model from object storage, and only some load formats can (config/vllm.py, try_verify_and_update_config)."""
+    model = subject.spec.model
+    streamed = isinstance(source.parse(model.source), Bucket) and model.cache is None
+    if streamed and model.load_format is not None and model.load_format.lower() not in STREAMING_FORMATS:
+        remedy = f"leave it out, choose one of {', '.join(STREAMING_FORMATS)}, or set spec.model.cache"
+        yield Violation("spec.model.loadFormat", model.load_format, "cannot read from object storage", remedy)
+
+
+@check("model.loadFormat")
+def dummy_weights(subject: Subject) -> Iterator[Violation]:
+    """The load format `dummy` is for measurements."""
+    if (subject.spec.model.load_format or "").lower() == "dummy":
+        yield Violation("spec.model.loadFormat", "dummy", "serves random weights: answers mean nothing", "remove it to load the model's own", warning=True)
+
+
+@check("model.trustRemoteCode")
+def code_that_is_not_run(subject: Subject) -> Iterator[Violation]:
+    """A repository may bring code (config.json, auto_map). vLLM has most such models itself, so that is no refusal (transformers_utils/config.py)."""
+    if subject.spec.model.trust_remote_code or subject.facts is None:
+        return
+    custom = subject.facts.config.get("auto_map")
+    if isinstance(custom, dict) and "AutoConfig" in custom:
+        rule = "is off, and the model's repository brings Python code of its own, which is not run; vLLM has most such models itself"
+        yield Violation("spec.model.trustRemoteCode", "", rule, "if the engine asks for it: read that code, then set it to true", warning=True)
+
+
+@check("model.runner", "model.convert")
+def runner_against_architecture(subject: Subject) -> Iterator[Violation]:
+    """What a model is run for must be what it can (config/model.py, _get_runner_type)."""
+    model = subject.spec.model
+    if model.runner == "generate" and model.convert in ("embed", "classify"):
+        yield Violation("spec.model.convert", model.convert, "makes a pooling model, and spec.model.runner is generate", "set spec.model.runner to pooling")
+    architectures = (subject.facts.config.get("architectures") if subject.facts else None) or ()
+    if model.runner == "generate" and architectures and all(str(name).endswith(POOLING_SUFFIXES) for name in architectures):
+        rule = f"does not go with the architecture {architectures[0]}, which does not generate"
+        yield Violation("spec.model.runner", "generate", rule, "set it to pooling, or leave it out", warning=True)
+
+
+@check("model.dtype")
+def float16_of_unstable_models(subject: Subject) -> Iterator[Violation]:
+    """Some families overflow in float16, and vLLM refuses it for them (config/model.py, _FLOAT16_NOT_SUPPORTED_MODELS)."""
+    if subject.spec.model.dtype not in ("float16", "half") or subject.facts is None:
+        return
+    family = subject.facts.config.get("model_type")
+    if family in ("gemma2", "gemma3", "gemma3_text", "glm4"):
+        remedy = "use bfloat16, or float32 on a device without it"
+        yield Violation("spec.model.dtype", subject.spec.model.dtype, f"is not supported for models of type {family}: they overflow in it", remedy)
+
+
+@check("model.dtype", "accelerator.profile")
+def bfloat16_of_old_devices(subject: Subject) -> Iterator[Violation]:
+    """NVIDIA devices have bfloat16 from compute capability 8.0 on; with dtype auto vLLM takes float16 there (platforms/cuda.py, check_if_supports_dtype)."""
+    capability = subject.capability
+    if subject.spec.model.dtype == "bfloat16" and capability is not None and capability < 80:
+        rule = f"needs compute capability 8.0, and {subject.profile_name} has {capability / 10:.1f}"
+        yield Violation("spec.model.dtype", "bfloat16", rule, "use float16, leave it out, or choose another accelerator profile")

@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from llmfleet.api.accelerator import AcceleratorProfile
+from llmfleet.api.accelerator import AcceleratorProfile, Vendor
 from llmfleet.api.facts import ModelFacts
 from llmfleet.api.v1alpha1 import LLMServiceSpec
+from llmfleet.planning.architecture import Architecture, architecture, text_config
 from llmfleet.vllm import versions
+from llmfleet.vllm.catalogue import Catalogue, catalogue
+
+EXPERTS: Final = ("num_experts", "moe_num_experts", "n_routed_experts", "num_local_experts", "block_configs")
+"""Fields of a config.json by which vLLM knows a mixture of experts (transformers_utils/model_arch_config_convertor.py, get_num_experts)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +48,43 @@ class Subject:
     def image(self) -> str | None:
         """The engine's image; None if neither the spec nor the profile has one, which is a violation."""
         return self.spec.engine.image or (self.profile.image(self.version) if self.profile else None)
+
+    @property
+    def own_image(self) -> bool:
+        """The image is the user's own: it may hold plugins with further names."""
+        return self.spec.engine.image is not None
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """What the version understands; None for one of which nothing is known."""
+        return catalogue(self.version) if self.version in versions.VERSIONS else None
+
+    @property
+    def vendor(self) -> Vendor | None:
+        """Who makes the accelerator; None if that is not known."""
+        return self.profile.vendor if self.profile else None
+
+    @property
+    def capability(self) -> int | None:
+        """NVIDIA's compute capability without the dot, as vLLM compares it: 89 for 8.9; None if it is not known."""
+        capability = self.profile.compute_capability if self.profile else None
+        return None if capability is None else int(capability.replace(".", ""))
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """The shape of the model; None if it is not known."""
+        return architecture(self.facts) if self.facts else None
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Variables of the engine whose values are known: the profile's, and over them those of spec.engine.env."""
+        own = {variable.name: variable.value for variable in self.spec.engine.env if variable.value is not None}
+        return {**(self.profile.env if self.profile else {}), **own}
+
+    @property
+    def is_dense(self) -> bool:
+        """The model is known to have no experts."""
+        if self.facts is None or not self.facts.config.get("model_type"):
+            return False
+        config = text_config(self.facts.config)
+        return not any(config.get(name) for name in EXPERTS)
