@@ -19,6 +19,7 @@ from llmfleet_runtime.failure_patterns import Reason
 from llmfleet_runtime.failures import Failure, classify, write_termination_message
 from llmfleet_runtime.http_client import NoAnswer
 from llmfleet_runtime.lifecycle import Lifecycle, State
+from llmfleet_runtime.measured_memory import MeasuredMemory
 from llmfleet_runtime.output import ErrorLines, pump
 from llmfleet_runtime.process import EngineProcess
 from llmfleet_runtime.report import report
@@ -55,6 +56,7 @@ class Launcher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._errors = ErrorLines(time.monotonic)
+        self._memory = MeasuredMemory()
         self._life = Lifecycle(time.monotonic, self._changed)
         self._vital_signs = VitalSigns(time.monotonic, settings.stall_timeout_seconds)
         self._api = EngineApi(settings.engine_port, arguments.api_key(settings.command) or settings.api_key)
@@ -91,7 +93,7 @@ class Launcher:
             if self._settings.shared_memory is not None and (removed := shared_memory.clean(self._settings.shared_memory)):
                 _log.info("removed %d shared memory segments of an earlier engine", len(removed))
             try:
-                engine = EngineProcess(self._settings.command, lambda source, target: pump(source, target, self._errors.feed))
+                engine = EngineProcess(self._settings.command, lambda source, target: pump(source, target, self._read))
             except OSError as error:
                 code = 127 if isinstance(error, FileNotFoundError) else 126
                 return self._failed(Failure(Reason.COMMAND_NOT_FOUND, f"{self._settings.command[0]}: {error.strerror}", code))
@@ -238,7 +240,7 @@ class Launcher:
         return HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE, {"alive": alive, "state": self._life.state, "reason": reason}
 
     def _report(self) -> tuple[HTTPStatus, Mapping[str, Any]]:
-        return HTTPStatus.OK, report(self._life, self._unready(), self._settings.command, self._facts, self._queue)
+        return HTTPStatus.OK, report(self._life, self._unready(), self._settings.command, self._facts, self._queue, self._memory.memory)
 
     # --- Events ------------------------------------------------------------------------------------------------------
 
@@ -249,9 +251,15 @@ class Launcher:
                 event.set()
                 return
 
+    def _read(self, line: str) -> None:
+        """A line of the engine's output; called from the threads that pass it on."""
+        self._errors.feed(line)
+        self._memory.feed(line)
+
     def _changed(self, state: State) -> None:
         if state is State.SERVING:
             self._errors.serving()
+            self._memory.serving()
             _log.info("serving after %s", ", ".join(f"{phase.name} {phase.seconds:.1f} s" for phase in self._life.phases()))
         else:
             self._last_refusal = "the engine has just begun to answer"

@@ -9,9 +9,12 @@ from llmfleet_runtime.engine_api import Facts, Queue
 from llmfleet_runtime.failure_patterns import Reason
 from llmfleet_runtime.failures import Failure
 from llmfleet_runtime.lifecycle import Lifecycle, State
+from llmfleet_runtime.measured_memory import Memory
 from llmfleet_runtime.report import report
 
 COMMAND = ("vllm", "serve", "m", "--api-key", "sk-1", "--max-num-seqs=8")
+QUEUE = Queue(3.0, 5.0, 70.0)
+MEMORY = Memory(weights_bytes=15_000, kv_cache_bytes=40_000, graphs_bytes=300, concurrency=12.5)
 FACTS = Facts("0.32.0", ["tiny", "sql"], 1024, 131072, 1024, 128)
 
 
@@ -42,17 +45,19 @@ def life(state: State) -> Lifecycle:
 
 @pytest.mark.parametrize("state", State)
 def test_the_report_of_every_state_is_as_documented(schema: dict[str, Any], state: State) -> None:
-    before, after = report(life(state), "told to stop", COMMAND, None, None), report(life(state), None, COMMAND, FACTS, Queue(3.0, 5.0, 70.0))
+    before, after = report(life(state), "told to stop", COMMAND, None, None, Memory()), report(life(state), None, COMMAND, FACTS, QUEUE, MEMORY)
     for document in (before, after):
         jsonschema.validate(json.loads(json.dumps(document)), schema)
         assert document["state"] == state
 
 
 def test_a_serving_engine_reports_what_it_said_of_itself() -> None:
-    document = report(life(State.SERVING), None, COMMAND, FACTS, Queue(3.0, 5.0, 70.0))
+    document = report(life(State.SERVING), None, COMMAND, FACTS, QUEUE, MEMORY)
     assert document["engine"] == {"version": "0.32.0", "arguments": ["vllm", "serve", "m", "--api-key", "***", "--max-num-seqs=8"]}
     assert document["model"] == {"names": ["tiny", "sql"], "maxLength": 1024}
     assert document["kvCache"] == {"tokens": 131072, "blocks": 1024, "blockSize": 128}
+    assert document["memory"] == {"weightsBytes": 15_000, "kvCacheBytes": 40_000, "graphsBytes": 300}
+    assert document["concurrency"] == 12.5
     assert document["limits"] == {"maxSequences": 8}
     assert document["requests"] == {"running": 3, "waiting": 5}
     assert [phase["name"] for phase in document["phases"]] == ["Starting", "Warming"]
