@@ -47,6 +47,8 @@ class Rules:
     """As mirrors that leave them out."""
     without_ranges: bool = False
     """As servers that answer with the whole file."""
+    content_elsewhere: bool = False
+    """Large files lie on another host, as far as a client can tell."""
     before_chunk: Callable[[str, int], None] | None = None
     """Called with file name and offset before each piece of a file is sent; may wait."""
 
@@ -66,8 +68,9 @@ class Hub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, root: Path, rules: Rules | None = None, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, root: Path, rules: Rules | None = None, port: int = 0, host: str = "127.0.0.1") -> None:
+        super().__init__((host, port), _Handler)
+        self.host = host
         self.root = root
         self.rules = rules or Rules()
         self.seen: list[Seen] = []
@@ -77,7 +80,7 @@ class Hub(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """For HF_ENDPOINT."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http://{self.host}:{self.server_address[1]}"
 
     def read_of(self, name: str) -> list[Seen]:
         """Requests for the content of a file."""
@@ -140,21 +143,21 @@ class _Handler(BaseHTTPRequestHandler):
             hub.seen.append(Seen(self.command, path, self.headers.get("Range"), self.headers.get("Authorization")))
             limited, rules.rate_limited = rules.rate_limited > 0, max(0, rules.rate_limited - 1)
             broken, rules.broken = not limited and rules.broken > 0, rules.broken if limited else max(0, rules.broken - 1)
-        if limited:
-            return self._json(429, {"error": "Too many requests"}, {"Retry-After": rules.retry_after})
-        if broken:
-            return self._json(503, {"error": "Service unavailable"})
-        if path.startswith("/content/"):  # the content network: the address is the permission
-            _, _, revision, rest = path.split("/", 3)
-            return self._content(hub.root / rest, rest.rsplit("/", 1)[-1])
         parts = path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
-            return self._api(parts[2:], parse_qs(url.query), body)
-        if "resolve" in parts:
+        if limited:
+            self._json(429, {"error": "Too many requests"}, {"Retry-After": rules.retry_after})
+        elif broken:
+            self._json(503, {"error": "Service unavailable"})
+        elif path.startswith("/content/"):  # the content network: the address is the permission
+            self._content(hub.root / path.split("/", 3)[3], parts[-1])
+        elif parts[:2] == ["api", "models"]:
+            self._api(parts[2:], parse_qs(url.query), body)
+        elif "resolve" in parts:
             at = parts.index("resolve")
             # A revision with a slash comes quoted; this hub has none.
-            return self._resolve("/".join(parts[:at]), parts[at + 1], "/".join(parts[at + 2 :]))
-        return self._json(404, {"error": "Not found"})
+            self._resolve("/".join(parts[:at]), parts[at + 1], "/".join(parts[at + 2 :]))
+        else:
+            self._json(404, {"error": "Not found"})
 
     def _account(self) -> str | None:
         """reader, powerless, anonymous; None for a token that does not exist."""
@@ -188,14 +191,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         entries = [self._entry(directory, path) for path in self.server.files(directory)]
         if verb == "tree":
-            return self._json(200, [entry for entry in entries if entry["path"].startswith("/".join(rest[1:]))])
-        if verb == "paths-info":
+            self._json(200, [entry for entry in entries if entry["path"].startswith("/".join(rest[1:]))])
+        elif verb == "paths-info":
             wanted = json.loads(body)["paths"] if body.startswith(b"{") else parse_qs(body.decode())["paths"]
-            return self._json(200, [entry for entry in entries if entry["path"] in wanted])
+            self._json(200, [entry for entry in entries if entry["path"] in wanted])
+        else:
+            self._info(repository, directory, entries, with_files="blobs" in query and not self.server.rules.without_sizes)
+
+    def _info(self, repository: str, directory: Path, entries: list[dict[str, Any]], *, with_files: bool) -> None:
         siblings = []
         for entry in entries:
             sibling = {"rfilename": entry["path"]}
-            if "blobs" in query and not self.server.rules.without_sizes:
+            if with_files:
                 lfs = {"sha256": entry["lfs"]["oid"], "size": entry["size"], "pointerSize": 134} if "lfs" in entry else None
                 sibling |= {"size": entry["size"], "blobId": entry["oid"]} | ({"lfs": lfs} if lfs else {})
             siblings.append(sibling)
@@ -214,18 +221,24 @@ class _Handler(BaseHTTPRequestHandler):
         directory = self._repository(repository, revision)
         if directory is None:
             return
+        path = directory / name
         if repository in self.server.rules.gated and self._account() != "reader":
             status = 401 if self._account() == "anonymous" else 403
-            return self._error(status, "GatedRepo", f"Access to model {repository} is restricted.")
-        path = directory / name
-        if not path.is_file():
-            return self._error(404, "EntryNotFound", "Entry not found")
+            self._error(status, "GatedRepo", f"Access to model {repository} is restricted.")
+        elif not path.is_file():
+            self._error(404, "EntryNotFound", "Entry not found")
+        else:
+            self._found(directory, path, name)
+
+    def _found(self, directory: Path, path: Path, name: str) -> None:
         git, sha256 = self.server.hashes(path)
         headers = {"X-Repo-Commit": self.server.commit(directory), "X-Linked-Size": str(path.stat().st_size)}
-        if not name.endswith(LFS_ENDINGS):
-            return self._content(path, name, {**headers, "ETag": f'"{git}"'})
-        location = f"{self.server.url}/content/{sha256}/{path.relative_to(self.server.root).as_posix()}"
-        return self._json(302, {}, {**headers, "X-Linked-Etag": f'"{sha256}"', "Location": location})
+        if name.endswith(LFS_ENDINGS):
+            host = self.server.url.replace("127.0.0.1", "localhost") if self.server.rules.content_elsewhere else self.server.url
+            location = f"{host}/content/{sha256}/{path.relative_to(self.server.root).as_posix()}"
+            self._json(302, {}, {**headers, "X-Linked-Etag": f'"{sha256}"', "Location": location})
+        else:
+            self._content(path, name, {**headers, "ETag": f'"{git}"'})
 
     def _content(self, path: Path, name: str, headers: dict[str, str] | None = None) -> None:
         rules, size = self.server.rules, path.stat().st_size
@@ -234,7 +247,8 @@ class _Handler(BaseHTTPRequestHandler):
             first, _, last = asked.removeprefix("bytes=").partition("-")
             start, stop, status = int(first), min(size, int(last) + 1 if last else size), 206
             if start >= size:
-                return self._json(416, {}, {"Content-Range": f"bytes */{size}"})
+                self._json(416, {}, {"Content-Range": f"bytes */{size}"})
+                return
         self.send_response(status)
         ranged = {"Content-Range": f"bytes {start}-{stop - 1}/{size}"} if status == 206 else {}
         for key, value in {"Accept-Ranges": "bytes", "Content-Length": str(stop - start), **ranged, **(headers or {})}.items():

@@ -7,7 +7,7 @@ from typing import Final
 
 from llmfleet_runtime.model import cache, digests
 from llmfleet_runtime.model.failure import ModelFailure, Reason
-from llmfleet_runtime.model.patience import Patience
+from llmfleet_runtime.model.patience import DOWNLOAD_WAITS_SECONDS, Patience
 from llmfleet_runtime.model.progress import Progress
 from llmfleet_runtime.model.store import File, Store
 
@@ -69,7 +69,7 @@ class Download:
         return digest is None or promised is None or digest.hexdigest() == promised.value
 
     def _append(self, file: File, offset: int, write: Callable[[bytes], int], digest: digests.Hash | None) -> None:
-        patience = Patience(sleep=self._stop.wait)
+        patience = Patience(DOWNLOAD_WAITS_SECONDS, self._stop.wait)
         while offset < file.size_bytes:
             before = offset
             refusal: ModelFailure | None = None

@@ -7,8 +7,11 @@ from typing import Final, TypeVar
 
 from llmfleet_runtime.model.failure import RETRYABLE, ModelFailure
 
-WAITS_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Between attempts without progress: half a minute in all. Whoever runs us (a Job) tries again later, and a download goes on where it was."""
+QUESTION_WAITS_SECONDS: Final = (1.0, 2.0)
+"""Between attempts at what is asked once: somebody may be waiting for the answer, and whoever runs us asks again."""
+
+DOWNLOAD_WAITS_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Between attempts at a file that brought nothing: half a minute in all. A Job tries again later, and goes on where this one was."""
 
 LONGEST_WAIT_SECONDS: Final = 600.0
 """A source that asks for more patience than this is left to whoever runs us."""
@@ -20,7 +23,7 @@ _T = TypeVar("_T")
 class Patience:
     """The attempts at one thing."""
 
-    def __init__(self, waits_seconds: Sequence[float] = WAITS_SECONDS, sleep: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, waits_seconds: Sequence[float] = QUESTION_WAITS_SECONDS, sleep: Callable[[float], object] = time.sleep) -> None:
         self._waits_seconds = waits_seconds
         self._sleep = sleep
         self._attempts = 0
