@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmfleet.api.facts import ModelFacts
 from llmfleet.planning.architecture import Architecture, architecture
-from llmfleet.planning.kv_cache import Settings, capacity, largest_context, needed_bytes, stage_layers
+from llmfleet.planning.kv_cache import KVCapacity, Settings, bytes_per_token, capacity, largest_context, needed_bytes, stage_layers
 
 MIB = 1024**2
 
@@ -67,3 +69,170 @@ def test_layers_that_do_not_divide_go_before_the_last_stage() -> None:
 def test_one_request_needs_the_null_block_besides() -> None:
     # 8 blocks of 128 tokens and one more, each of 2 layers x 2 heads x 64 numbers x 2 bytes x 128 tokens.
     assert needed_bytes(GQA, Settings(128), 1024) == 9 * 2 * 2 * 64 * 2 * 128
+
+
+def held(described: Architecture, settings: Settings, size_bytes: int | list[int], max_length: int) -> KVCapacity:
+    """What so many bytes on an accelerator of each stage hold."""
+    found = capacity(described, settings, available_bytes=size_bytes if isinstance(size_bytes, list) else [size_bytes], max_length=max_length)
+    assert found is not None
+    return found
+
+
+QWEN35 = {
+    "model_type": "qwen3_5_moe_text",
+    "full_attention_interval": 4,
+    "head_dim": 256,
+    "linear_num_key_heads": 16,
+    "linear_key_head_dim": 128,
+    "linear_value_head_dim": 128,
+    "linear_conv_kernel_dim": 4,
+    "mamba_ssm_dtype": "float32",
+}
+
+
+def test_a_hybrid_of_states_holds_what_a_real_server_told() -> None:
+    # Qwen3.6-35B-A3B in NVFP4 on an RTX 5090, vLLM 0.24.0 (noonghunna/club-3090#612): 5.98 GiB, fp8; 567,978 tokens, 4.33x of 131,072.
+    described = model(num_hidden_layers=40, num_attention_heads=16, num_key_value_heads=2, linear_num_value_heads=32, **QWEN35)
+
+    found = held(described, Settings(16, kv_dtype="fp8"), int(5.98 * 1024**3), 131_072)
+
+    # A state of 2,146,304 bytes is a page of 2096 tokens; 10 pages are a block, and a request takes 63 of them and two states of each of 3 groups.
+    assert (found.blocks, found.block_bytes, found.request_blocks, found.tokens) == (299, 21_463_040, 63 + 3 * 2, 567_978)
+
+
+def test_attention_blocks_grow_to_the_size_of_a_state_as_a_real_server_told() -> None:
+    # Qwen3.6-27B with an fp8 cache: "Setting attention block size to 1568 tokens", "Padding mamba page size by 0.13%".
+    described = model(num_hidden_layers=64, num_attention_heads=24, num_key_value_heads=4, linear_num_value_heads=48, **QWEN35)
+
+    found = held(described, Settings(16, kv_dtype="fp8"), 1024**3, 1568)
+
+    assert found.block_bytes == 16 * 1568 * 4 * 2 * 256
+    assert found.request_blocks == 1 + 3 * 2
+
+
+def test_without_prefix_caching_one_state_is_kept() -> None:
+    described = model(num_hidden_layers=4, num_attention_heads=16, num_key_value_heads=2, linear_num_value_heads=32, **QWEN35)
+
+    assert held(described, Settings(16, prefix_caching=False), 1024**3, 16).request_blocks == 1 + 3
+
+
+def test_guessed_tokens_take_states_of_their_own() -> None:
+    described = model(num_hidden_layers=4, num_attention_heads=16, num_key_value_heads=2, linear_num_value_heads=32, **QWEN35)
+
+    assert held(described, Settings(16, guesses=2), 1024**3, 16).request_blocks == 1 + 3 * (2 + 2)
+
+
+@pytest.mark.parametrize(("tensor", "blocks"), [(1, 1024), (2, 2048), (4, 2048)])
+def test_kv_heads_are_shared_out_and_then_copied(tensor: int, blocks: int) -> None:
+    assert held(GQA, Settings(128, tensor=tensor), 64 * MIB, 1024).blocks == blocks
+
+
+@pytest.mark.parametrize("tensor", [1, 2, 4])
+def test_a_latent_is_whole_on_every_tensor_rank(tensor: int) -> None:
+    assert held(MLA, Settings(16, tensor=tensor), 64 * MIB, 4096).blocks == 1213
+
+
+@pytest.mark.parametrize(("kind", "token_bytes"), [("auto", 1152), ("fp8", 576), ("fp8_ds_mla", 656), ("nvfp4_ds_mla", 352)])
+def test_bytes_of_a_latent(kind: str, token_bytes: int) -> None:
+    assert held(MLA, Settings(64, kv_dtype=kind), 64 * MIB, 4096).block_bytes == 3 * 64 * token_bytes
+
+
+def test_ranks_that_share_a_request_hold_twice_as_many() -> None:
+    # A request of 1024 tokens is 512 on each of two ranks: 4 blocks of 128.
+    assert held(GQA, Settings(128, tensor=2, decode_context=2), 64 * MIB, 1024).concurrency == 2048 / 4
+
+
+def test_each_stage_keeps_its_own_layers() -> None:
+    assert held(GQA, Settings(128, pipeline=2), [64 * MIB] * 2, 1024).blocks == 2048
+
+
+def test_the_stage_with_least_room_decides() -> None:
+    assert held(GQA, Settings(128, pipeline=2), [64 * MIB, 32 * MIB], 1024).blocks == 1024
+
+
+def test_a_draft_layer_lies_on_the_last_stage() -> None:
+    assert held(GQA, Settings(128, pipeline=2, draft_layers=GQA.layers[:1]), [64 * MIB] * 2, 1024).blocks == 1024
+
+
+def test_nearly_equal_kinds_are_padded_to_the_larger() -> None:
+    # 12 slide and 13 do not, as in gpt-oss with a draft: two groups of 13, not one of 12 and two of 12 and 1.
+    described = model(
+        model_type="gpt_oss",
+        num_hidden_layers=25,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        head_dim=32,
+        sliding_window=128,
+        layer_types=[["full_attention", 13], ["sliding_attention", 12]],
+    )
+
+    found = held(described, Settings(16), 64 * MIB, 1024)
+
+    assert found.block_bytes == 13 * 16 * 2 * 64 * 2
+    assert found.request_blocks == 64 + (8 + 1)
+
+
+def test_chunks_hold_a_chunk_and_what_is_under_way() -> None:
+    described = model(model_type="llama4_text", num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=2, head_dim=32, attention_chunk_size=256)
+
+    # One group looks back to the beginning, three over chunks.
+    assert held(described, Settings(16, in_flight_tokens=64), 64 * MIB, 4096).request_blocks == 256 + 3 * (256 + 64) // 16
+
+
+def test_the_first_and_last_layers_keep_their_dtype_under_turboquant() -> None:
+    described = model(model_type="llama", num_hidden_layers=8, num_attention_heads=8, num_key_value_heads=2, head_dim=128)
+
+    # Four layers of 2 heads x 2 x 128 x 2 bytes, four of 2 heads x (64 + 2 + 64 + 4).
+    assert held(described, Settings(16, kv_dtype="turboquant_4bit_nc"), 64 * MIB, 1024).block_bytes == 16 * (4 * 1024 + 4 * 268)
+
+
+def test_sparse_attention_keeps_the_key_of_its_indexer_too() -> None:
+    described = model(model_type="deepseek_v32", num_hidden_layers=3, num_attention_heads=4, kv_lora_rank=512, qk_rope_head_dim=64, index_head_dim=128)
+
+    # 128 numbers of a byte and a float32 scale.
+    assert held(described, Settings(64, kv_dtype="fp8_ds_mla"), 64 * MIB, 4096).block_bytes == 3 * 64 * (656 + 132)
+
+
+def test_layers_that_share_keys_keep_none() -> None:
+    described = model(model_type="llama", num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=2, head_dim=32, num_kv_shared_layers=2)
+
+    assert held(described, Settings(128), 64 * MIB, 1024).blocks == 1024
+
+
+def test_a_model_of_states_alone_pays_the_same_for_every_length() -> None:
+    described = model(model_type="falcon_mamba", num_hidden_layers=2, intermediate_size=512, conv_kernel=4, state_size=16)
+
+    assert held(described, Settings(16), 64 * MIB, 10).concurrency == held(described, Settings(16), 64 * MIB, 100_000).concurrency
+
+
+def test_less_than_a_block_holds_nothing() -> None:
+    assert capacity(GQA, Settings(128), available_bytes=[65_535], max_length=128) is None
+    assert capacity(GQA, Settings(128), available_bytes=[-5], max_length=128) is None
+    assert largest_context(GQA, Settings(128), available_bytes=[65_536], limit=100) == 0
+
+
+def test_a_context_is_never_longer_than_the_limit() -> None:
+    assert largest_context(GQA, Settings(128), available_bytes=[64 * MIB], limit=4096) == 4096
+
+
+@given(
+    described=st.sampled_from([GQA, ALL_SLIDING, GEMMA3, MLA]),
+    block_size=st.sampled_from([16, 64, 128]),
+    size=st.integers(1, 256 * MIB),
+    kind=st.sampled_from(["auto", "fp8"]),
+    limit=st.integers(1, 100_000),
+)
+def test_the_largest_context_fits_and_one_token_more_does_not(described: Architecture, block_size: int, size: int, kind: str, limit: int) -> None:
+    settings = Settings(block_size, kv_dtype=kind, in_flight_tokens=512)
+
+    length = largest_context(described, settings, available_bytes=[size], limit=limit)
+
+    assert length == 0 or needed_bytes(described, settings, length) <= size
+    assert length == limit or needed_bytes(described, settings, length + 1) > size
+
+
+def test_bytes_of_a_further_token_are_those_of_layers_that_look_back_to_the_beginning() -> None:
+    assert bytes_per_token(GQA, Settings(16)) == 2 * 2 * 64 * 2
+    assert bytes_per_token(GEMMA3, Settings(16)) == 2 * 64 * 2
+    assert bytes_per_token(ALL_SLIDING, Settings(16)) == 0
+    assert bytes_per_token(GQA, Settings(16, pipeline=2)) == 2 * 64 * 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmfleet.vllm.quantization import DEPRECATED, KV_CACHE_TYPE, KV_CACHE_TYPES, METHOD, METHODS, PLUGINS
+from llmfleet.vllm.quantization import DEPRECATED, KV_CACHE_TYPE, KV_CACHE_TYPES, METHOD, METHODS, PLUGINS, KVCacheType, Method
 from llmfleet.vllm.versions import DEFAULT, SUPPORTED
 
 
@@ -47,9 +47,9 @@ def test_rocm_lists_23_methods_and_xpu_17() -> None:
     assert sum("intel" in method.vendors for method in METHOD.values()) == 17
 
 
-def test_a_floor_is_not_above_its_ceiling() -> None:
-    for kind in (*METHOD.values(), *KV_CACHE_TYPE.values()):
-        assert kind.max_capability is None or kind.min_capability <= kind.max_capability
+@pytest.mark.parametrize("kind", [*METHOD.values(), *KV_CACHE_TYPE.values()], ids=lambda kind: kind.name)
+def test_a_floor_is_not_above_its_ceiling(kind: Method | KVCacheType) -> None:
+    assert kind.max_capability is None or kind.min_capability <= kind.max_capability
 
 
 @pytest.mark.parametrize(

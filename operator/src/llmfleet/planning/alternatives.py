@@ -1,6 +1,7 @@
 """What to change where a model does not fit for certain: each change is computed through, none is a phrase."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from llmfleet.api.accelerator import AcceleratorProfile, Vendor
@@ -8,12 +9,15 @@ from llmfleet.api.facts import ModelFacts
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning.architecture import architecture
 from llmfleet.planning.estimate import estimate
-from llmfleet.planning.figures import gib_range
+from llmfleet.planning.figures import gib_range, number_range
 from llmfleet.planning.verdict import Alternative, Plan, Verdict
 from llmfleet.vllm.quantization import KV_CACHE_TYPE, METHOD
 
 MACHINE: Final = 8
 """Accelerators of one machine, where the profile does not say."""
+
+AND: Final = " and "
+"""Between two fields, and their two values, that are changed together."""
 
 _STEP: Final = 1024
 """A shorter context is rounded down to a multiple of this, so that it can be remembered."""
@@ -23,7 +27,7 @@ _ONLINE: Final = "fp8_per_tensor"
 
 
 def alternatives(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, version: str, estimated: Plan) -> tuple[Alternative, ...]:
-    """Changes that lead to a better verdict, the smallest first; empty where none does.
+    """Changes that lead to a better verdict, two together where none alone does; empty where nothing helps.
 
     Args:
         spec: the service.
@@ -33,12 +37,37 @@ def alternatives(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorPr
         estimated: what is the case without a change.
 
     """
-    found = []
-    for field, value, changed in _changes(spec, facts, profile, estimated):
-        outcome = estimate(changed, facts, profile, version)
+    found: list[Alternative] = []
+    outcomes: list[tuple[_Change, Plan]] = []
+    for change in _changes(spec, facts, profile, estimated):
+        outcome = estimate(change.spec, facts, profile, version)
+        outcomes.append((change, outcome))
         if _better(outcome.verdict, estimated.verdict):
-            found.append(Alternative(field, value, outcome.verdict, _figures(outcome)))
+            found.append(Alternative(change.field, change.value, outcome.verdict, _figures(outcome)))
+    if not found:
+        found = [*_pairs(outcomes, facts, profile, version, estimated)]
     return tuple(_first_of_each(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """One field with another value."""
+
+    field: str
+    value: str
+    spec: LLMServiceSpec
+
+
+def _pairs(outcomes: list[tuple[_Change, Plan]], facts: ModelFacts, profile: AcceleratorProfile, version: str, estimated: Plan) -> Iterator[Alternative]:
+    """Two changes together, where none alone is enough."""
+    for first, between in outcomes:
+        for second in _changes(first.spec, facts, profile, between):
+            if second.field == first.field:
+                continue
+            outcome = estimate(second.spec, facts, profile, version)
+            if _better(outcome.verdict, estimated.verdict):
+                pair = sorted(((first.field, first.value), (second.field, second.value)))
+                yield Alternative(AND.join(field for field, _ in pair), AND.join(value for _, value in pair), outcome.verdict, _figures(outcome))
 
 
 _RANK: Final = {Verdict.DOES_NOT_FIT: 0, Verdict.TIGHT: 1, Verdict.FITS: 2}
@@ -55,19 +84,19 @@ def _first_of_each(found: list[Alternative]) -> Iterator[Alternative]:
         yield next((alternative for alternative in same if alternative.verdict is Verdict.FITS), same[0])
 
 
-def _changes(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, estimated: Plan) -> Iterator[tuple[str, str, LLMServiceSpec]]:
+def _changes(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, estimated: Plan) -> Iterator[_Change]:
     context = estimated.largest_context
     if context is not None and estimated.max_length is not None:
         for length in (context.low, context.high):
             rounded = length // _STEP * _STEP or length
             if 0 < rounded < estimated.max_length:
-                yield "spec.model.maxLength", str(rounded), _with(spec, "model", max_length=rounded)
+                yield _Change("spec.model.maxLength", str(rounded), _with(spec, "model", max_length=rounded))
     if _kv_halves(spec, profile):
-        yield "spec.quantization.kvCache", "fp8", _with(spec, "quantization", kv_cache="fp8")
+        yield _Change("spec.quantization.kvCache", "fp8", _with(spec, "quantization", kv_cache="fp8"))
     if _online_works(spec, facts, profile):
-        yield "spec.quantization.method", _ONLINE, _with(spec, "quantization", method=_ONLINE)
+        yield _Change("spec.quantization.method", _ONLINE, _with(spec, "quantization", method=_ONLINE))
     for tensor in _larger_tensors(spec, facts, profile):
-        yield "spec.parallelism.tensor", str(tensor), _with(spec, "parallelism", tensor=tensor)
+        yield _Change("spec.parallelism.tensor", str(tensor), _with(spec, "parallelism", tensor=tensor))
 
 
 def _with(spec: LLMServiceSpec, part: str, **values: Any) -> LLMServiceSpec:
@@ -106,5 +135,5 @@ def _figures(plan: Plan) -> str:
     context, tokens = plan.largest_context, plan.kv_tokens
     if plan.kv_cache is None or tokens is None or context is None:
         return f"{plan.accelerators_per_replica} accelerators"
-    held = f"{gib_range(plan.kv_cache)} of KV cache per accelerator, {tokens.low} to {tokens.high} tokens"
+    held = f"{gib_range(plan.kv_cache)} of KV cache per accelerator, {number_range(tokens)} tokens"
     return held if plan.accelerators_per_replica == 1 else f"{plan.accelerators_per_replica} accelerators, {held}"

@@ -94,6 +94,8 @@ class Architecture:
     """Multi-head latent attention; None where keys and values are kept."""
     other_inputs: bool
     """Takes images, audio or video besides text."""
+    predictors: int = 0
+    """Layers at the end of the files that predict further tokens (num_nextn_predict_layers)."""
     unmodelled: str | None = None
     """What of its KV cache this operator cannot compute; None where it can."""
 
@@ -146,6 +148,7 @@ def architecture(facts: ModelFacts) -> Architecture | None:
         experts=_experts(config, count),
         latent=latent,
         other_inputs=any(facts.config.get(name) for name in OTHER_INPUTS),
+        predictors=_first(config, "num_nextn_predict_layers", "mtp_num_hidden_layers") or 0,
         unmodelled=described.unmodelled,
     )
 

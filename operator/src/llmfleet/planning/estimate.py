@@ -11,7 +11,7 @@ from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning import kv_cache, memory
 from llmfleet.planning.architecture import Architecture, architecture
 from llmfleet.planning.engine import DEFAULT_UTILIZATION, Engine, element_bytes, engine
-from llmfleet.planning.figures import GIB, NOTHING, Range, Term, gib, gib_range, total
+from llmfleet.planning.figures import GIB, NOTHING, Range, Term, gib, gib_range, number_range, total
 from llmfleet.planning.layers import Layer
 from llmfleet.planning.verdict import Plan, Verdict
 from llmfleet.planning.weights import Weights, weights
@@ -255,7 +255,7 @@ def _too_long(known: _Known, plan: Plan, settings: kv_cache.Settings, wanted: in
     context = plan.largest_context or NOTHING
     left, cannot, longest = plan.kv_cache or NOTHING, "cannot" if certain else "may not", context.high if certain else context.low
     source = f"{_room(known, plan)} less {_bill(plan)} leave" if plan.capacity_bytes and known.spec.engine.kv_cache_memory is None else "there are"
-    there = f"{source} {gib_range(left)} per accelerator, which {cannot} hold it: {longest} tokens do"
+    there = f"{source} {gib_range(left)} per accelerator, which {cannot} hold it: {longest} tokens fit"
     return f"one request of {wanted} tokens needs {gib(needed)} of KV cache; {there}"
 
 
@@ -264,7 +264,7 @@ def _fits(known: _Known, plan: Plan) -> str:
     length = (plan.largest_context or NOTHING).low if known.engine.auto_length else known.engine.max_length
     if not plan.kv_bytes_per_token and not tokens.high:
         return f"{_bill(plan)} per accelerator fit, and it keeps nothing of a request"
-    held = f"hold {tokens.low} to {tokens.high} tokens, {requests.low} to {requests.high} requests of {length}"
+    held = f"{number_range(tokens)} tokens, {number_range(requests)} requests of {length}"
     if plan.capacity_bytes is None:
-        return f"{gib_range(plan.kv_cache or NOTHING)} of KV cache {held}"
-    return f"{_bill(plan)} per accelerator leave {gib_range(plan.kv_cache or NOTHING)} of {_room(known, plan)} for the KV cache, which {held}"
+        return f"{gib_range(plan.kv_cache or NOTHING)} of KV cache hold {held}"
+    return f"{_bill(plan)} per accelerator leave {gib_range(plan.kv_cache or NOTHING)} of {_room(known, plan)} for the KV cache, which holds {held}"

@@ -56,3 +56,8 @@ def gib_range(size: Range) -> str:
     """A range of bytes for people: 14.2 to 15.1 GiB, or one number where both bounds read the same."""
     low, high = f"{size.low / GIB:.1f}", f"{size.high / GIB:.1f}"
     return f"{low} GiB" if low == high else f"{low} to {high} GiB"
+
+
+def number_range(count: Range) -> str:
+    """A range of tokens or requests for people."""
+    return str(count.low) if count.low == count.high else f"{count.low} to {count.high}"

@@ -211,6 +211,10 @@ _PATTERN: Final[Mapping[str, Callable[[Mapping[str, Any]], int]]] = {
 """Families of which every n-th layer looks back to the beginning and the others over a window."""
 
 
+_EVERY_LAYER_SLIDES: Final = ("mistral", "ministral", "mixtral", "phi3", "phimoe", "starcoder2", "stablelm")
+"""Families whose window is every layer's."""
+
+
 def _by_family(config: Mapping[str, Any], count: int) -> Sequence[str]:
     family = str(config.get("model_type", ""))
     if family in ("llama4_text", "llama4"):
@@ -221,7 +225,12 @@ def _by_family(config: Mapping[str, Any], count: int) -> Sequence[str]:
     if family in _PATTERN:
         every = _PATTERN[family](config)
         return tuple("full_attention" if (index + 1) % every == 0 else "sliding_attention" for index in range(count))
-    return ("sliding_attention" if _window(config) else "full_attention",) * count
+    if not _window(config):
+        return ("full_attention",) * count
+    if family.startswith(("qwen2", "qwen3")):
+        first = _number(config, "max_window_layers", count)
+        return ("full_attention",) * min(first, count) + ("sliding_attention",) * max(0, count - first)
+    return ("sliding_attention" if family in _EVERY_LAYER_SLIDES else "an unknown reach",) * count
 
 
 def _expanded(value: object) -> tuple[str, ...]:

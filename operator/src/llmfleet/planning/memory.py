@@ -26,6 +26,9 @@ GRAPH_BYTES: Final = MIB
 GRAPH_LAYER_BYTES: Final = 3 * MIB // 4
 """Most that one layer adds to a recorded graph: ten to twenty kernels, each a node with its parameters and, at worst, memory of its own in steps of 64 KiB."""
 
+FIRST_GRAPH_BYTES: Final = 256 * MIB
+"""Most that libraries set aside when the first graph is recorded: workspaces of cuBLAS and of split attention in the graphs' own pool."""
+
 WORKSPACE: Final = Range(0, 1024 * MIB)
 """Workspaces of attention and matrix libraries: none with FlashAttention, 394 MiB with FlashInfer (envs.py, VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE), cuBLAS
 32 MiB per stream, code of kernels that is loaded on first use."""
@@ -122,9 +125,9 @@ def cuda_graphs(architecture: Architecture, engine: Engine) -> Term:
     count = engine.piecewise_graphs + engine.full_graphs
     if not count:
         return Term("graphs", Range(0, 0), "none are recorded", "vLLM 0.32.0, config/vllm.py (_set_cudagraph_sizes)")
-    tensors = engine.largest_graph * engine.element_bytes * (6 * architecture.hidden_size + 3 * architecture.intermediate_size)
+    tensors = engine.largest_graph * engine.element_bytes * (6 * architecture.hidden_size + 3 * architecture.intermediate_size) + FIRST_GRAPH_BYTES
     high = count * max(2 * GRAPH_BYTES, len(architecture.layers) * GRAPH_LAYER_BYTES) + tensors
-    formula = f"{engine.piecewise_graphs} of parts and {engine.full_graphs} of whole steps, 1 MiB at least, half a MiB per layer at most"
+    formula = f"{engine.piecewise_graphs} of parts and {engine.full_graphs} of whole steps, each 1 MiB at least, 0.75 MiB per layer at most"
     return Term("graphs", Range(count * GRAPH_BYTES, high), formula, "vLLM 0.32.0, v1/worker/gpu_model_runner.py (profile_cudagraph_memory)")
 
 

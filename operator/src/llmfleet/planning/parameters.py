@@ -10,7 +10,7 @@ from typing import Final
 from llmfleet.planning.architecture import Architecture
 from llmfleet.planning.layers import Layer
 
-UNCERTAINTY: Final = 0.03
+UNCERTAINTY: Final = 0.005
 """Biases, norms and what a family adds to the common shape: the largest deviation among the models of the test."""
 
 _UNGATED: Final = ("gpt2", "gpt_neox", "gpt_bigcode", "gptj", "opt", "bloom", "falcon", "phi", "starcoder2", "mpt", "nemotron", "nemotron_h")

@@ -6,7 +6,7 @@ tensor x data ranks, sliced or whole), attention/mla_attention.py (process_weigh
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Final
 
@@ -23,9 +23,9 @@ PLAIN_BYTES: Final[Mapping[str, int]] = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2
 """Formats of numbers that are loaded as the model's dtype (safetensors' names)."""
 
 PADDING: Final = 0.02
-"""Most that padding of shapes for kernels adds: rows of the vocabulary to 64, columns of quantized layers to a tile (layers/vocab_parallel_embedding.py)."""
+"""Most that padding of shapes for kernels adds: rows of the vocabulary to 64, sides of quantized layers to a tile (layers/vocab_parallel_embedding.py)."""
 
-LOADED: Final = Range(0, 128 * MIB)
+LOADED: Final = Range(0, 256 * MIB)
 """What loading leaves behind besides: tables of positions, the unused ends of the allocator's segments of 20 MiB (torch, CUDACachingAllocator)."""
 
 EXPERT_PADDING: Final = 0.15
@@ -88,7 +88,8 @@ def _from_files(spec: LLMServiceSpec, facts: ModelFacts, groups: list[TensorGrou
 
 def _loaded(group: TensorGroup, spec: LLMServiceSpec, facts: ModelFacts, element_bytes: int) -> Range:
     """Bytes of a group after loading."""
-    if group.dtype not in PLAIN_BYTES:
+    if group.dtype not in PLAIN_BYTES or facts.quantization is not None:
+        # Scales and layers that a quantized checkpoint leaves alone stay as they are.
         return Range(group.bytes, group.bytes)
     numbers = group.bytes // PLAIN_BYTES[group.dtype]
     if group.part == "other":
@@ -145,10 +146,12 @@ def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architect
     tensor, pipeline, ranks = parallelism.tensor, parallelism.pipeline, parallelism.tensor * parallelism.data
     stages = stage_layers(len(architecture.layers), pipeline)
     experts = architecture.experts
+    parts = _without_predictors(spec, architecture, parts)
+    quantized = facts.quantization is not None or spec.quantization.method is not None
     expert_share = ceil(experts.routed / ranks) / experts.routed if experts is not None and parallelism.expert else 1 / ranks
     four_bits = (spec.quantization.method or (facts.quantization or {}).get("quant_method")) in FOUR_BIT_EXPERTS
     whole = {
-        "linear": _spread(parts.linear, 1 / tensor, PADDING),
+        "linear": _spread(parts.linear, 1 / tensor, PADDING if quantized else 0),
         "experts": _spread(parts.experts, expert_share, EXPERT_PADDING if four_bits else PADDING),
         "copies": _copies(architecture, tensor=tensor, element_bytes=element_bytes),
         # Scales of quantized layers are shared like the layers, norms are not.
@@ -184,6 +187,19 @@ def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architect
     }
     terms = tuple(Term(formulas[name][0], size, formulas[name][1], source) for name, size in bills[heaviest].items() if size.high)
     return Weights(sizes, terms)
+
+
+def _without_predictors(spec: LLMServiceSpec, architecture: Architecture, parts: Parts) -> Parts:
+    """Layers that predict further tokens are in the files, and loaded only where they guess (method mtp)."""
+    predictors = architecture.predictors
+    if not predictors or spec.engine.speculative is not None:
+        return parts
+    dense, sparse = len(architecture.layers), architecture.experts.layers if architecture.experts is not None else 0
+    linear = Range(parts.linear.low * dense // (dense + predictors), parts.linear.high)
+    experts = Range(parts.experts.low * sparse // (sparse + predictors), parts.experts.high)
+    head = Range(parts.head.low // (1 + predictors), parts.head.high)
+    embedding = Range(parts.embedding.low // (1 + predictors), parts.embedding.high)
+    return replace(parts, linear=linear, experts=experts, head=head, embedding=embedding)
 
 
 def _spread(size: Range, share: float, padding: float) -> Range:
