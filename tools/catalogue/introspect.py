@@ -118,7 +118,7 @@ def _is_dataclass_schema(schema: Any) -> bool:
     return schema["type"] in ("dataclass", "dataclass-args", "definitions", "definition-ref")
 
 
-KEYWORDS = ("type", "enum", "const", "items", "minItems", "maxItems", "prefixItems", "anyOf", "anyCase", "$ref", *BOUNDS.values())
+KEYWORDS = ("type", "enum", "const", "items", "minItems", "maxItems", "minProperties", "prefixItems", "anyOf", "anyCase", "$ref", *BOUNDS.values())
 """Keywords that are kept: those of JSON schema, and "anyCase" for names that are taken in any case, with dashes for underscores."""
 
 
@@ -273,7 +273,9 @@ class Introspection:
         elif action.nargs is not None:
             raise SystemExit(f"{name}: nargs={action.nargs!r} is new: teach it to the catalogue and to command_line")
         if action.choices is not None:
-            record["choices"] = _sorted([*action.choices, *PLATFORM_CHOICES.get(name, ())])
+            # Some releases list the text "None", which their function has turned into None by then: it is refused.
+            listed = [choice for choice in action.choices if not (nullable and choice == "None")]
+            record["choices"] = _sorted([*listed, *PLATFORM_CHOICES.get(name, ())])
             record["nullable"] = nullable and None in list(action.choices)
         elif isinstance(action.metavar, list):
             record["known"] = _sorted(action.metavar)  # a plugin may add others

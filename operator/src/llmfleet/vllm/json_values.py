@@ -72,7 +72,7 @@ def faults(value: object, name: str, catalogue: Catalogue, path: str = "") -> It
             near = nearest(str(key), declared.fields)
             yield Fault(below, f"is no field of vLLM {catalogue.version}'s {name}", f"did you mean {', '.join(near)}?" if near else "remove it")
     for key, field in declared.fields.items():
-        wanted = REQUIRED_WITH.get((name, key)) if value.get(key) else None
+        wanted = REQUIRED_WITH.get((name, key)) if value.get(key) not in (None, {}) else None
         if field.required and key not in value:
             yield Fault(f"{path}.{key}" if path else key, "is required", "add it")
         if wanted and value.get(wanted) is None:
@@ -136,9 +136,11 @@ def _typed_faults(value: object, kind: str, schema: Mapping[str, Any], catalogue
         each = schema.get("prefixItems") or [schema.get("items", {})] * len(value)
         for index, (item, of) in enumerate(zip(value, each, strict=False)):
             yield from _schema_faults(item, of, catalogue, f"{path}.{index}")
-    elif isinstance(value, dict) and "additionalProperties" in schema:
+    elif isinstance(value, dict):
+        if len(value) < schema.get("minProperties", 0):
+            yield Fault(path, "may not be empty", "")
         for key, item in value.items():
-            yield from _schema_faults(item, schema["additionalProperties"], catalogue, f"{path}.{key}")
+            yield from _schema_faults(item, schema.get("additionalProperties", {}), catalogue, f"{path}.{key}")
 
 
 def _folded(name: str) -> str:

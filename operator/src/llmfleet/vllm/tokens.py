@@ -15,6 +15,7 @@ NEGATIVE_NUMBER: Final = re.compile(r"^-\d+$|^-\d*\.\d+$")
 """argparse's own notion of a negative number: a value, not a flag."""
 _KEY: Final = re.compile(r"(?<=--)[^.]*")
 """What vLLM replaces underscores in: everything before the first dot."""
+_SHORT: Final = re.compile(r"-[A-Za-z]{1,3}(?:\d{1,4}$|\.[a-z_.]+)?")
 _OPTIMIZATION: Final = "--optimization-level"
 
 
@@ -83,7 +84,7 @@ def tokenised(items: Sequence[str]) -> tuple[list[Token], list[Problem]]:
 def _spelled_out(items: Sequence[str]) -> Iterator[Token]:
     """The items with dashes for underscores, and -O3 spelled out."""
     for index, item in enumerate(items):
-        spelled = item.split("=", 1)[0].split(" ", 1)[0] if item.startswith("-") else ""
+        spelled = _spelling(item)
         if item.startswith("--"):
             key, equals, value = item.partition("=")
             yield Token(_KEY.sub(lambda match: match.group().replace("_", "-"), key, count=1) + equals + value, index, spelled)
@@ -94,6 +95,14 @@ def _spelled_out(items: Sequence[str]) -> Iterator[Token]:
             yield Token(_OPTIMIZATION, index, "-O")
         else:
             yield Token(item, index, spelled)
+
+
+def _spelling(item: str) -> str:
+    """The flag of an item as it was written: a short one may have its value attached, which is not repeated."""
+    if item.startswith("--"):
+        return item.split("=", 1)[0].split(" ", 1)[0]
+    match = _SHORT.match(item)
+    return match.group() if match else ""
 
 
 def _nested(keys: Sequence[str], value: object) -> dict[str, Any]:
