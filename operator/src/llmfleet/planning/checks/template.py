@@ -79,7 +79,7 @@ def reserved_volumes(subject: Subject) -> Iterator[Violation]:
 def misplaced_mounts(subject: Subject) -> Iterator[Violation]:
     """Mounts must refer to a volume of the template, and in the engine's container stay clear of ours."""
     pod = subject.spec.template.spec
-    declared = {volume.get("name") for volume in maps(pod.get("volumes"))}
+    declared = [volume.get("name") for volume in maps(pod.get("volumes"))]
     for path, container in containers(pod):
         for index, mount in enumerate(maps(container.get("volumeMounts"))):
             field, name, place = f"{path}.volumeMounts[{index}]", mount.get("name"), mount.get("mountPath")

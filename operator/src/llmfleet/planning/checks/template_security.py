@@ -13,18 +13,16 @@ from llmfleet.planning.violation import Violation
 
 RULE: Final = "is not allowed by the restricted pod security profile"
 
-ADDED_CAPABILITIES: Final = frozenset({"NET_BIND_SERVICE"})
+ADDED_CAPABILITIES: Final = ("NET_BIND_SERVICE",)
 PROFILES: Final = ("RuntimeDefault", "Localhost")
 """Types of seccomp and AppArmor profiles."""
 
 SELINUX_TYPES: Final = ("container_t", "container_init_t", "container_kvm_t", "container_engine_t")
 
-SYSCTLS: Final = frozenset(
-    {
-        *("kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.tcp_syncookies"),
-        *("net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout"),
-        *("net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"),
-    }
+SYSCTLS: Final = (
+    *("kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.tcp_syncookies"),
+    *("net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout"),
+    *("net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"),
 )
 
 
@@ -91,10 +89,11 @@ def _container(context: Mapping[str, object], path: str) -> Iterator[Violation]:
     if not isinstance(capabilities, Mapping):
         yield _refused(f"{path}.capabilities", None, "remove it: the profile asks for drop: [ALL]")
         return
-    for added in capabilities.get("add") or ():
-        if added not in ADDED_CAPABILITIES:
-            yield _refused(f"{path}.capabilities.add", added, "remove it")
-    if "drop" in capabilities and "ALL" not in (capabilities["drop"] or ()):
+    added, dropped = capabilities.get("add"), capabilities.get("drop", ["ALL"])
+    for capability in added if isinstance(added, list) else ():
+        if capability not in ADDED_CAPABILITIES:
+            yield _refused(f"{path}.capabilities.add", capability, "remove it")
+    if dropped is None or (isinstance(dropped, list) and "ALL" not in dropped):
         yield _refused(f"{path}.capabilities.drop", None, "let it contain ALL, or remove it")
 
 
