@@ -11,7 +11,7 @@ from llmfleet.vllm.command_line import Reading, read
 
 def reading(subject: Subject) -> Reading:
     """What extraArgs say; for a version without a catalogue, as the nearest one would read them."""
-    return read(subject.spec.engine.extra_args, catalogue(versions.nearest(subject.version)))
+    return read(subject.spec.engine.extra_args, subject.catalogue or catalogue(versions.nearest(subject.version)))
 
 
 def owned_flags(subject: Subject) -> Iterator[Violation]:
@@ -23,13 +23,16 @@ def owned_flags(subject: Subject) -> Iterator[Violation]:
 
 
 def refused_arguments(subject: Subject) -> Iterator[Violation]:
-    """What vLLM would refuse or ignore. An image of the user's own may hold plugins with further names; of a version without a catalogue nothing is known."""
-    if subject.version not in versions.VERSIONS:
+    """What stands there must be what vLLM takes, and all of it must count.
+
+    An image of the user's own may hold plugins with further names; of a version without a catalogue nothing is known.
+    """
+    if subject.catalogue is None:
         return
     said = reading(subject)
     owned_items = {occurrence.index for occurrence in said.occurrences if owned.owner_of(occurrence)}
     for problem in said.problems:
-        if problem.index not in owned_items and not (problem.pluggable and subject.spec.engine.image is not None):
+        if problem.index not in owned_items and not (problem.pluggable and subject.own_image):
             yield Violation(_field(problem.index), problem.flag, problem.rule, problem.remedy)
 
 
