@@ -8,10 +8,20 @@ from typing import Any, Final
 import boto3
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
 
 from llmfleet_runtime.model import refusals
-from llmfleet_runtime.model.failure import ModelFailure, Reason
+from llmfleet_runtime.model.failure import ModelFailure
 from llmfleet_runtime.model.source import Bucket
 from llmfleet_runtime.model.store import Digest, File, Listing
 
@@ -23,11 +33,16 @@ _NOT_HASHED_WITH_MD5: Final = frozenset({"aws:kms", "aws:kms:dsse", "aws:fsx"})
 """Encryptions under which an ETag is no MD5 of the content (S3 API reference, Object)."""
 
 
+_NO_CREDENTIALS: Final = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, TokenRetrievalError, SSOError, ProfileNotFound)
+"""The library's errors for keys and roles that cannot be had."""
+
+
 class S3:
     """One prefix of a bucket."""
 
     def __init__(self, source: Bucket) -> None:
         self._source = source
+        self._endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "https://s3.amazonaws.com"
         session = boto3.Session()
         with self._translated():
             self._anonymous = session.get_credentials() is None
@@ -84,12 +99,12 @@ class S3:
             yield
         except ClientError as error:
             raise self._refused(error, name) from error
-        except HTTPClientError as error:
-            raise refusals.unreachable(self._endpoint(), error) from error
-        except NoRegionError as error:
-            raise ModelFailure(Reason.SOURCE_UNREACHABLE, f"{self._source}: no region is known; set AWS_REGION") from error
-        except BotoCoreError as error:
+        except _NO_CREDENTIALS as error:
             raise refusals.access_denied(self._source, f"the credentials cannot be used ({error})", anonymous=False) from error
+        except ParamValidationError as error:
+            raise refusals.nothing_there(self._source, bucket_exists=False) from error
+        except BotoCoreError as error:
+            raise refusals.unreachable(self._endpoint, error) from error
 
     def _refused(self, error: ClientError, name: str) -> ModelFailure:
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -101,10 +116,7 @@ class S3:
             return refusals.changed(self._source, name)
         if code in _SLOW_DOWN or status == 429:
             value = metadata.get("HTTPHeaders", {}).get("retry-after", "")
-            return refusals.rate_limited(self._endpoint(), float(value) if value.isdigit() else None, anonymous=self._anonymous)
+            return refusals.rate_limited(self._endpoint, float(value) if value.isdigit() else None, anonymous=self._anonymous)
         if code in _DENIED or status in (401, 403):
             return refusals.access_denied(self._source, f"the store answers {code}", anonymous=self._anonymous)
-        return refusals.server_trouble(self._endpoint(), status, code)
-
-    def _endpoint(self) -> str:
-        return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or str(self._client.meta.endpoint_url)
+        return refusals.server_trouble(self._endpoint, status, code)
