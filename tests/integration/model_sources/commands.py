@@ -60,8 +60,8 @@ class Commands:
             **environment,
         }
 
-    def inspect(self, source: str | Path, **environment: str) -> Outcome:
-        return self._finish(self._start("inspect", str(source), environment=environment))
+    def inspect(self, source: str | Path, *, wrapper: Sequence[str] = (), **environment: str) -> Outcome:
+        return self._finish(self._start("inspect", str(source), environment=environment, wrapper=wrapper))
 
     def fetch(self, source: str | Path, directory: Path, *options: str, wrapper: Sequence[str] = (), **environment: str) -> Outcome:
         return self._finish(self._start("fetch", str(source), str(directory), *options, environment=environment, wrapper=wrapper))
