@@ -1,6 +1,7 @@
 """Every file in examples/: those whose model is on the node become Ready, the others are accepted and name what they wait for."""
 
 import pytest
+import yaml
 
 from e2e.fleet import REPOSITORY, Fleet, answers
 from e2e.waiting import eventually
@@ -10,12 +11,18 @@ ON_THE_NODE = [name for name in FILES if name.startswith("pvc-")]
 ELSEWHERE = [name for name in FILES if not name.startswith("pvc-")]
 
 
+def service_name(file: str) -> str:
+    """The name of an example's service; an AcceleratorProfile may stand beside it."""
+    documents = yaml.safe_load_all((REPOSITORY / "examples" / file).read_text())
+    return next(str(document["metadata"]["name"]) for document in documents if document["kind"] == "LLMService")
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("file", ON_THE_NODE)
 async def test_an_example_whose_model_is_here_becomes_ready_and_answers(file: str, fleet: Fleet, namespace: str) -> None:
     path = str(REPOSITORY / "examples" / file)
     fleet.kubectl.must("-n", namespace, "apply", "-f", path)
-    name = fleet.kubectl.must("-n", namespace, "get", "-f", path, "-o", "jsonpath={.metadata.name}")
+    name = service_name(file)
     try:
         fleet.wait_ready(name, namespace)
         model = fleet.service(name, namespace)["status"]["endpoint"]["models"][0]
@@ -37,8 +44,7 @@ def gpu_namespace(fleet: Fleet, namespace: str) -> str:
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("file", ELSEWHERE)
 async def test_an_example_for_a_gpu_cluster_is_accepted_and_names_what_it_waits_for(file: str, fleet: Fleet, gpu_namespace: str) -> None:
-    path = str(REPOSITORY / "examples" / file)
-    name = fleet.kubectl.must("-n", gpu_namespace, "get", "-f", path, "-o", "jsonpath={.metadata.name}")
+    name = service_name(file)
 
     def named() -> bool:
         assert fleet.condition(name, gpu_namespace, "Accepted")["status"] == "True"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from llmfleet.api.accelerator import built_in_profiles
+from llmfleet.api.accelerator import AcceleratorProfileObject, profiles_with
 from llmfleet.api.v1alpha1 import LLMService
 from llmfleet.planning.checks import Subject, violations
 from llmfleet.planning.parse import parse
@@ -15,8 +15,13 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 DEMO_IMAGE = "localhost/vllm-cpu:0.32.0"
 
 
+def documents(path: Path, kind: str) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document["kind"] == kind]
+
+
 def manifest(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    """The service of an example: each has one."""
+    (found,) = documents(path, "LLMService")
     return found
 
 
@@ -24,8 +29,15 @@ def manifest(path: Path) -> dict[str, Any]:
 def test_it_is_accepted(path: Path) -> None:
     service = parse(manifest(path))
     assert isinstance(service, LLMService), [violation.message for violation in service]
-    found = violations(Subject(name=service.metadata.name, spec=service.spec, profiles=built_in_profiles()))
+    profiles = profiles_with(documents(path, "AcceleratorProfile"))
+    found = violations(Subject(name=service.metadata.name, spec=service.spec, profiles=profiles))
     assert [violation.message for violation in found] == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_its_profiles_can_be_read(path: Path) -> None:
+    for document in documents(path, "AcceleratorProfile"):
+        AcceleratorProfileObject.model_validate(document, strict=True, by_alias=True, by_name=False)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
