@@ -90,6 +90,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     speculative.predicting_layers,
     speculative.room_in_a_step,
     speculative.options,
+    speculative.adaptive_verification,
     speculative.pooling_model,
     speculative.suffix_package,
     speculative.lookup_on_the_gpu,
@@ -105,7 +106,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     adapters.adapter_names,
     adapters.adapter_rank,
     adapters.adapters_that_take_turns,
-    adapters.adapters_of_encoders,
     # Whether all of it fits.
     memory.does_it_fit,
     # The engine's arguments and environment.

@@ -51,12 +51,3 @@ def adapters_that_take_turns(subject: Subject) -> Iterator[Violation]:
     elif adapters.max_loaded is not None and adapters.items and adapters.max_loaded > len(adapters.items):
         rule = f"is more than the {len(adapters.items)} adapters, and each place takes memory of the accelerator"
         yield Violation("spec.adapters.maxLoaded", str(adapters.max_loaded), rule, f"lower it to {len(adapters.items)}", warning=True)
-
-
-@check("adapters.items", "model.runner", "parallelism.data", "engine.extraArgs")
-def adapters_of_encoders(subject: Subject) -> Iterator[Violation]:
-    """Adapters change a text model's layers; what else a model has stays as it is (lora/model_manager.py)."""
-    architecture = subject.architecture
-    if subject.spec.adapters.items and architecture is not None and architecture.has_state and not architecture.attention_heads:
-        rule = "change layers of attention and feed-forward, of which this model has none"
-        yield Violation(ITEMS, "", rule, "remove them, or ask vLLM's documentation whether the model supports adapters", warning=True)

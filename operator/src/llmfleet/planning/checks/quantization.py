@@ -103,9 +103,12 @@ def against_the_dtype(subject: Subject) -> Iterator[Violation]:
     if method is None or dtype is None or dtype in method.activations:
         return
     allowed = " or ".join(sorted(method.activations))
-    given = subject.spec.model.dtype not in (None, "auto")
-    rule = f"{subject_of}computes in {allowed}, and the model would be served in {dtype}"
-    yield Violation("spec.model.dtype" if given else field, dtype if given else value, rule, f"set spec.model.dtype to {sorted(method.activations)[0]}")
+    remedy = f"set spec.model.dtype to {sorted(method.activations)[0]}"
+    asked = subject.spec.model.dtype
+    if asked is not None and asked != "auto":
+        yield Violation("spec.model.dtype", asked, f"is no dtype that the quantization method {method.name} computes in: {allowed}", remedy)
+    else:
+        yield Violation(field, value, f"{subject_of}computes in {allowed}, and the model would be served in {dtype}", remedy)
 
 
 @check("quantization.method", "engine.extraArgs")

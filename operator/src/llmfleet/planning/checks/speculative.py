@@ -124,6 +124,18 @@ def options(subject: Subject) -> Iterator[Violation]:
                 yield Violation(f"{FIELD}.options.{fault.path}".rstrip("."), "", fault.rule, fault.remedy)
 
 
+@check("engine.speculative.options", "adapters.items", "parallelism.pipeline")
+def adaptive_verification(subject: Subject) -> Iterator[Violation]:
+    """Verification that adapts itself knows neither adapters nor stages (config/vllm.py, _validate_adaptive_verification)."""
+    given, field = subject.spec.engine.speculative, f"{FIELD}.options.enable_adaptive_verification"
+    if given is None or given.options.get("enable_adaptive_verification") is not True:
+        return
+    if subject.spec.adapters.items:
+        yield Violation(field, "", "does not go with adapters", "remove it, or spec.adapters")
+    if subject.spec.parallelism.pipeline > 1:
+        yield Violation(field, "", "does not go with pipeline above 1", "remove it, or set spec.parallelism.pipeline to 1")
+
+
 @check("engine.speculative.method", "model.runner", "model.convert")
 def pooling_model(subject: Subject) -> Iterator[Violation]:
     """A pooling model generates no tokens, so there is nothing to guess."""
