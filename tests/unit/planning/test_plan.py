@@ -356,7 +356,7 @@ class TestAlternatives:
         return {alternative.field: alternative.value for alternative in found.alternatives}
 
     def test_a_shorter_context_and_more_accelerators(self) -> None:
-        assert self.changes(planned(LLAMA, "nvidia-l4")) == {"spec.model.maxLength": "5120", "spec.parallelism.tensor": "4"}
+        assert self.changes(planned(LLAMA, "nvidia-l4")) == {"spec.model.maxLength": "11264", "spec.parallelism.tensor": "4"}
 
     def test_smaller_numbers(self) -> None:
         found = planned(LLAMA, "nvidia-l4", model={"maxLength": 32_768})

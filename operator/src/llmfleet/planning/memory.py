@@ -23,11 +23,11 @@ place). High: logits, the gathered copy, and a float32 copy, probabilities, thei
 GRAPH_BYTES: Final = MIB
 """Least that one recorded graph takes of the driver (gpu_model_runner.py, profile_cudagraph_memory: "at least 1 MiB per graph")."""
 
-GRAPH_LAYER_BYTES: Final = 3 * MIB // 4
-"""Most that one layer adds to a recorded graph: ten to twenty kernels, each a node with its parameters and, at worst, memory of its own in steps of 64 KiB."""
+GRAPH_LAYER_BYTES: Final = 12 * 32 * 1024
+"""Most that one layer adds to a recorded graph: a dozen kernels, each a node of up to 32 KiB with its parameters."""
 
-FIRST_GRAPH_BYTES: Final = 256 * MIB
-"""Most that libraries set aside when the first graph is recorded: workspaces of cuBLAS and of split attention in the graphs' own pool."""
+FIRST_GRAPH_BYTES: Final = 512 * MIB
+"""Most that libraries set aside when the first graph is recorded: workspaces in the graphs' own pool, of FlashInfer (394 MiB), cuBLAS and split attention."""
 
 WORKSPACE: Final = Range(0, 1024 * MIB)
 """Workspaces of attention and matrix libraries: none with FlashAttention, 394 MiB with FlashInfer (envs.py, VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE), cuBLAS
@@ -127,7 +127,7 @@ def cuda_graphs(architecture: Architecture, engine: Engine) -> Term:
         return Term("graphs", Range(0, 0), "none are recorded", "vLLM 0.32.0, config/vllm.py (_set_cudagraph_sizes)")
     tensors = engine.largest_graph * engine.element_bytes * (6 * architecture.hidden_size + 3 * architecture.intermediate_size) + FIRST_GRAPH_BYTES
     high = count * max(2 * GRAPH_BYTES, len(architecture.layers) * GRAPH_LAYER_BYTES) + tensors
-    formula = f"{engine.piecewise_graphs} of parts and {engine.full_graphs} of whole steps, each 1 MiB at least, 0.75 MiB per layer at most"
+    formula = f"{engine.piecewise_graphs} of parts and {engine.full_graphs} of whole steps, each 1 MiB at least, 384 KiB per layer at most"
     return Term("graphs", Range(count * GRAPH_BYTES, high), formula, "vLLM 0.32.0, v1/worker/gpu_model_runner.py (profile_cudagraph_memory)")
 
 

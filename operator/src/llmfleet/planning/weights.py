@@ -175,6 +175,7 @@ def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architect
     sizes = tuple(total(*bill.values()) for bill in bills)
     heaviest = max(range(pipeline), key=lambda stage: sizes[stage].high)
     layers = f", {stages[heaviest]} of {len(architecture.layers)} layers" if pipeline > 1 else ""
+    between = "all of them" if tensor == 1 else f"between 1/{tensor} of them and all"
     formulas = {
         "embedding": ("embedding", f"vocabulary x width / tensor {tensor}"),
         "head": ("output layer", f"vocabulary x width / tensor {tensor}"),
@@ -182,8 +183,8 @@ def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architect
         "experts": ("experts", f"all of them / {ranks} ranks{layers}"),
         "copies": ("copies", "what every tensor rank has for itself: key-value heads fewer than ranks, latent projections, routers"),
         "loaded": ("left by loading", "tables of positions, ends of the allocator's segments"),
-        "vision": ("other inputs", f"encoders, at most all, at least their {tensor}th part"),
-        "other": ("norms and scales", f"at most all, at least their {tensor}th part{layers}"),
+        "vision": ("other inputs", f"encoders, {between}"),
+        "other": ("norms and scales", f"{between}{layers}"),
     }
     terms = tuple(Term(formulas[name][0], size, formulas[name][1], source) for name, size in bills[heaviest].items() if size.high)
     return Weights(sizes, terms)
