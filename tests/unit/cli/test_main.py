@@ -1,31 +1,57 @@
-"""The verbs that need no cluster."""
+"""The command: its verbs, its statuses, and how soon it starts."""
 
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 import yaml
-from typer.testing import CliRunner
 
-from llmfleet.api.crd import llmservice_crd
-from llmfleet.cli.main import app
+from llmfleet.api.crd import accelerator_profile_crd, llmservice_crd
+from tests.unit.cli.invoke import llmfleet
 
 REPOSITORY = Path(__file__).parents[3]
 
 
 def test_crds_prints_what_kubectl_applies() -> None:
-    result = CliRunner().invoke(app, ["crds"])
-    assert result.exit_code == 0
-    assert yaml.safe_load(result.stdout) == llmservice_crd()
+    done = llmfleet("crds")
+    assert done.status == 0
+    assert list(yaml.safe_load_all(done.out)) == [llmservice_crd(), accelerator_profile_crd()]
 
 
-def test_crds_writes_the_file(tmp_path: Path) -> None:
-    assert CliRunner().invoke(app, ["crds", "--output-dir", str(tmp_path / "crds")]).exit_code == 0
-    assert [path.name for path in (tmp_path / "crds").iterdir()] == ["llmfleet.dev_llmservices.yaml"]
+def test_crds_writes_the_files(tmp_path: Path) -> None:
+    assert llmfleet("crds", "--output-dir", str(tmp_path / "crds")).status == 0
+    assert sorted(path.name for path in (tmp_path / "crds").iterdir()) == ["llmfleet.dev_acceleratorprofiles.yaml", "llmfleet.dev_llmservices.yaml"]
 
 
 def test_the_reference_in_docs_is_fresh() -> None:
-    printed = CliRunner().invoke(app, ["crds", "--reference"]).stdout
-    assert (REPOSITORY / "docs" / "reference.md").read_text(encoding="utf-8") == printed, "stale: run llmfleet crds --reference > docs/reference.md"
+    printed = llmfleet("crds", "--reference").out
+    assert (REPOSITORY / "docs" / "reference.md").read_text(encoding="utf-8") == printed, "stale: make generate"
 
 
-def test_without_a_verb_it_helps() -> None:
-    assert "crds" in CliRunner().invoke(app, []).output
+def test_without_a_verb_it_helps_and_ends_with_2() -> None:
+    done = llmfleet()
+    assert done.status == 2
+    assert "validate" in done.out + done.err
+
+
+def test_its_version_is_the_distributions() -> None:
+    done = llmfleet("--version")
+    assert (done.status, done.out) == (0, version("llmfleet-operator") + "\n")
+
+
+@pytest.mark.parametrize("verb", ["render", "validate", "plan", "status", "crds", "run"])
+def test_every_verb_explains_itself(verb: str) -> None:
+    assert llmfleet(verb, "--help").status == 0
+
+
+HEAVY = ("aiohttp", "kopf", "pydantic", "rich", "cryptography", "prometheus_client")
+
+
+def test_help_and_version_wait_for_no_library() -> None:
+    program = (
+        f"import sys; from llmfleet.cli.main import app; app(['--version'], standalone_mode=False); print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,4 +1,4 @@
-"""As much of an API server as the metrics API asks, on a real socket, with optimistic concurrency; it counts the writes."""
+"""As much of an API server as the APIs behind the TLS port ask, on a real socket, with optimistic concurrency; it counts the writes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,6 +32,8 @@ class FakeApiServer:
         self.allowed = {"system:serviceaccount:kube-system:horizontal-pod-autoscaler"}
         self.fails = False
         self.writes: list[tuple[str, str]] = []
+        self.sent: list[dict[str, Any]] = []
+        """What was written, as it was sent."""
         self.published = asyncio.Event()
         """The APIService was written."""
         self.reviews: list[dict[str, Any]] = []
@@ -83,12 +85,28 @@ class FakeApiServer:
         if request.method == "PUT" and body["metadata"].get("resourceVersion") != stored["metadata"]["resourceVersion"]:
             return _refused(409, "Conflict")
         self.writes.append((request.method, request.path))
+        self.sent.append(body)
         if request.path == API_SERVICE:
             self.published.set()
-        merged = body if request.method == "PUT" else {**stored, "spec": {**stored["spec"], **body["spec"]}}
+        merged = body if request.method == "PUT" else _merged(stored, body)
         version = str(int(stored["metadata"]["resourceVersion"]) + 1)
         self.objects[request.path] = {**merged, "metadata": {**stored["metadata"], "resourceVersion": version}}
         return web.json_response(self.objects[request.path])
+
+
+def _merged(stored: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+    """As server-side apply merges; items of lists by their name."""
+    merged = dict(stored)
+    for field, value in sent.items():
+        before = stored.get(field)
+        if isinstance(value, dict) and isinstance(before, dict):
+            merged[field] = _merged(before, value)
+        elif isinstance(value, list) and isinstance(before, list):
+            items = {item["name"]: item for item in value}
+            merged[field] = [_merged(item, items.get(item["name"], {})) for item in before]
+        else:
+            merged[field] = value
+    return merged
 
 
 def _refused(status: int, reason: str) -> web.Response:

@@ -129,15 +129,22 @@ def show(console: Console, comparison: Comparison) -> None:
         _bill(console, comparison.planned[0])
     else:
         _side_by_side(console, comparison.planned)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
     for planned in comparison.planned:
         prefix = "" if len(comparison.planned) == 1 else f"{planned.accelerator}: "
-        console.print(f"\n{prefix}{planned.plan.verdict.value}: {planned.plan.reason}")
+        say(f"\n{prefix}{planned.plan.verdict.value}: {planned.plan.reason}")
         for found in planned.findings:
-            console.print(f"- {'warning: ' if found.warning else ''}{found.message}")
+            if found.rule != planned.plan.reason:  # said already
+                say(f"- {'warning: ' if found.warning else ''}{found.message}")
+            elif not planned.plan.alternatives:
+                say(f"- {found.remedy}")
         for change in planned.plan.alternatives:
-            console.print(f"- {change.field}: {change.value} -> {change.verdict.value}: {change.figures}")
+            say(f"- set {change.field} to {change.value} -> {change.verdict.value}: {change.figures}")
     if comparison.facts is None:
-        console.print(f"\nNothing is known of the model: {HOW}.")
+        say(f"\nNothing is known of the model: {HOW}.")
 
 
 def _bill(console: Console, planned: Planned) -> None:

@@ -75,7 +75,7 @@ class Admission:
             asked = json.loads(await request.read())
             question = asked["request"]
             answer = answered(question, Surroundings(self._profiles(), self._default_profile))
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             # The object may hold what is nobody's business: of the error only its kind is logged.
             _log.warning("A review could not be read: %s", type(error).__name__)
             return web.Response(status=HTTPStatus.BAD_REQUEST, text="not an AdmissionReview of an object of ours")
@@ -89,7 +89,8 @@ def answered(question: Mapping[str, Any], around: Surroundings) -> Review:
     if raw["metadata"].get("deletionTimestamp") or (before and before.get("spec") == raw.get("spec")):
         return response
     # Status is not what this request changes: the old one is the operator's word.
-    found = review.review({**raw, "status": before.get("status")}, around)
+    kept = {field: value for field, value in raw.items() if field != "status"} | ({"status": before["status"]} if "status" in before else {})
+    found = review.review(kept, around)
     if warnings := [violation.message for violation in found if violation.warning]:
         response["warnings"] = warnings
     if refusals := [violation for violation in found if not violation.warning]:
