@@ -10,7 +10,8 @@ from e2e.waiting import eventually
 FAILURES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
     "image": ({"engine": {"image": "localhost/no-such-image:1"}}, "ImagePullFailed", "localhost/no-such-image:1", True),
     "node": ({"template": {"spec": {"nodeSelector": {"no-such": "label"}}}}, "Unschedulable", "didn't match Pod's node affinity/selector", False),
-    "argument": ({"engine": {"extraArgs": ["--no-such-flag"]}}, "CrashLoop", "--no-such-flag", True),
+    # Of a version without a catalogue nothing is known: what vLLM refuses is then told by vLLM.
+    "argument": ({"engine": {"version": "0.99.0", "extraArgs": ["--no-such-flag"]}}, "CrashLoop", "--no-such-flag", True),
     "length": ({"model": {"maxLength": 1_000_000}}, "CrashLoop", "max_model_len", True),
 }
 """Name: changes of the example, reason, part of the message, whether waiting is in vain."""
