@@ -271,6 +271,48 @@ def test_a_length_is_read_as_vllm_reads_it(written: int | str, tokens: int) -> N
     assert planned(LLAMA, "nvidia-h100-80gb", model={"maxLength": written}).max_length == tokens
 
 
+@pytest.mark.parametrize(
+    ("quantization", "asked", "token_bytes"),
+    [
+        pytest.param(None, None, 131_072, id="that of the model"),
+        pytest.param({"quant_method": "gptq"}, None, 131_072, id="a checkpoint that says nothing of it"),
+        pytest.param({"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}, None, 65_536, id="modelopt"),
+        pytest.param({"quant_method": "modelopt_fp4", "kv_cache_quant_algo": "NVFP4"}, None, 36_864, id="modelopt in four bits"),
+        pytest.param({"quant_method": "compressed-tensors", "kv_cache_scheme": {"type": "float", "num_bits": 8}}, None, 65_536, id="compressed-tensors"),
+        pytest.param({"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}, "bfloat16", 131_072, id="what is asked goes first"),
+    ],
+)
+def test_the_type_of_the_kv_cache_is_the_checkpoints_unless_asked(quantization: dict[str, Any] | None, asked: str | None, token_bytes: int) -> None:
+    facts = LLAMA.model_copy(update={"quantization": quantization})
+
+    assert planned(facts, "nvidia-h100-80gb", quantization={"kvCache": asked} if asked else {}).kv_bytes_per_token == token_bytes
+
+
+@pytest.mark.parametrize(("profile", "token_bytes"), [("nvidia-h200-141gb", 61 * (656 + 132)), ("nvidia-b200-192gb", 61 * (576 + 132))])
+def test_sparse_attention_packs_an_fp8_latent_on_hopper(profile: str, token_bytes: int) -> None:
+    facts = example("deepseek-v3")
+    sparse = facts.model_copy(update={"config": {**facts.config, "model_type": "deepseek_v32", "index_head_dim": 128}})
+
+    found = planned(sparse, profile, quantization={"kvCache": "fp8"}, parallelism={"tensor": 8})
+
+    assert found.kv_bytes_per_token == token_bytes
+
+
+def test_values_that_the_service_puts_into_the_config_count() -> None:
+    assert planned(LLAMA, "nvidia-h100-80gb", model={"configOverrides": {"max_position_embeddings": 8192}}).max_length == 8192
+    gemma = planned(example("gemma-3-27b-it"), "nvidia-h200-141gb", model={"configOverrides": {"text_config": {"max_position_embeddings": 8192}}})
+    assert gemma.max_length == 8192
+    assert gemma.kv_bytes_per_token == planned(example("gemma-3-27b-it"), "nvidia-h200-141gb").kv_bytes_per_token
+
+
+def test_an_encoder_keeps_nothing_of_a_request() -> None:
+    config = {**LLAMA_8B, "model_type": "xlm-roberta", "num_hidden_layers": 24, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096}
+    found = planned(described(**config), "nvidia-t4", model={"runner": "pooling"})
+
+    assert found.verdict is Verdict.FITS
+    assert found.reason.endswith("per accelerator fit, and it keeps nothing of a request")
+
+
 def test_offloaded_weights_leave_the_accelerator() -> None:
     plain, offloaded = planned(LLAMA, "nvidia-l4"), planned(LLAMA, "nvidia-l4", engine={"cpuOffload": "5Gi"})
 

@@ -6,9 +6,10 @@ platforms/cpu.py, v1/attention/backends (get_supported_kernel_block_sizes), conf
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from llmfleet.api.accelerator import AcceleratorProfile, Vendor
+from llmfleet.api.facts import ModelFacts
 from llmfleet.api.quantity import quantity_bytes
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning.architecture import Architecture
@@ -99,6 +100,27 @@ def engine(spec: LLMServiceSpec, architecture: Architecture, profile: Accelerato
         full_graphs=full,
         largest_graph=largest,
     )
+
+
+def kv_dtype(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, profile: AcceleratorProfile) -> str:
+    """The type of the KV cache: what is asked, else what the checkpoint brings scales for, else auto (utils/torch_utils.py, resolve_kv_cache_dtype_string)."""
+    asked = spec.quantization.kv_cache or "auto"
+    if asked == "auto":
+        asked = _checkpoint_kv_dtype(facts.quantization or {})
+    sparse = architecture.latent is not None and architecture.latent.indexer_size > 0
+    # FlashMLA packs an fp8 latent with its scales; the Blackwell kernels do not (mla_attention.py, _canonicalize_sparse_mla_kv_cache_dtype).
+    return "fp8_ds_mla" if sparse and asked in ("fp8", "fp8_e4m3") and (profile.compute_capability or "").startswith(("9.", "12.")) else asked
+
+
+def _checkpoint_kv_dtype(quantization: Mapping[str, Any]) -> str:
+    """The type that a checkpoint was calibrated for."""
+    scheme, method = quantization.get("kv_cache_scheme"), str(quantization.get("quant_method", ""))
+    algorithm = str(quantization.get("kv_cache_quant_algo", "")).lower()
+    if isinstance(scheme, Mapping) and scheme.get("type") == "float":
+        algorithm = {8: "fp8", 4: "nvfp4"}.get(scheme.get("num_bits", 0), "")
+    if method == "compressed-tensors" or method.startswith("modelopt"):
+        return {"fp8": "fp8_e4m3", "nvfp4": "nvfp4"}.get(algorithm, "auto")
+    return "auto"
 
 
 def tokens(length: int | str) -> int:

@@ -1,8 +1,9 @@
 """The bill of one accelerator, and what it leaves for the KV cache."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil, floor
-from typing import Final
+from typing import Any, Final
 
 from llmfleet.api.accelerator import AcceleratorProfile, Vendor
 from llmfleet.api.facts import ModelFacts
@@ -10,7 +11,7 @@ from llmfleet.api.quantity import quantity_bytes
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning import kv_cache, memory
 from llmfleet.planning.architecture import Architecture, architecture
-from llmfleet.planning.engine import DEFAULT_UTILIZATION, Engine, element_bytes, engine
+from llmfleet.planning.engine import DEFAULT_UTILIZATION, Engine, element_bytes, engine, kv_dtype
 from llmfleet.planning.figures import GIB, NOTHING, Range, Term, gib, gib_range, number_range, total
 from llmfleet.planning.layers import Layer
 from llmfleet.planning.verdict import Plan, Verdict
@@ -37,6 +38,7 @@ class _Known:
 
 def estimate(spec: LLMServiceSpec, facts: ModelFacts | None, profile: AcceleratorProfile, version: str) -> Plan:
     """What one replica needs, and whether it fits, without alternatives; the arguments are those of planning.plan.plan."""
+    facts = _overridden(facts, spec) if facts is not None else None
     described = architecture(facts) if facts is not None else None
     if facts is None or described is None:
         why = "the model was not looked at" if facts is None else "its config.json does not say how many layers and heads it has"
@@ -44,6 +46,18 @@ def estimate(spec: LLMServiceSpec, facts: ModelFacts | None, profile: Accelerato
     settings = engine(spec, described, profile)
     known = _Known(spec, facts, profile, described, settings, weights(spec, facts, described, element_bytes=element_bytes(spec, described)))
     return _reckoned(known)
+
+
+def _overridden(facts: ModelFacts, spec: LLMServiceSpec) -> ModelFacts:
+    """The facts with the values that the service puts into config.json."""
+    if not spec.model.config_overrides:
+        return facts
+    return facts.model_copy(update={"config": _merged(facts.config, spec.model.config_overrides)})
+
+
+def _merged(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(config[key], value) for key, value in overrides.items() if isinstance(value, Mapping) and isinstance(config.get(key), Mapping)}
+    return {**config, **overrides, **both}
 
 
 def _unknown(spec: LLMServiceSpec, profile: AcceleratorProfile, reason: str) -> Plan:
@@ -206,7 +220,7 @@ def _settings(known: _Known, verdict: Verdict) -> kv_cache.Settings:
     speculative = spec.engine.speculative
     return kv_cache.Settings(
         block_size=known.engine.block_size,
-        kv_dtype=spec.quantization.kv_cache or "auto",
+        kv_dtype=kv_dtype(spec, known.facts, known.architecture, known.profile),
         element_bytes=known.engine.element_bytes,
         tensor=parallelism.tensor,
         pipeline=parallelism.pipeline,
@@ -264,7 +278,7 @@ def _fits(known: _Known, plan: Plan) -> str:
     length = (plan.largest_context or NOTHING).low if known.engine.auto_length else known.engine.max_length
     if not plan.kv_bytes_per_token and not tokens.high:
         return f"{_bill(plan)} per accelerator fit, and it keeps nothing of a request"
-    held = f"{number_range(tokens)} tokens, {number_range(requests)} requests of {length}"
+    held = f"{number_range(tokens)} tokens, {number_range(requests)} request{'s' if requests.high != 1 else ''} of {length}"
     if plan.capacity_bytes is None:
         return f"{gib_range(plan.kv_cache or NOTHING)} of KV cache hold {held}"
     return f"{_bill(plan)} per accelerator leave {gib_range(plan.kv_cache or NOTHING)} of {_room(known, plan)} for the KV cache, which holds {held}"

@@ -63,6 +63,9 @@ class Described:
     """What cannot be computed."""
 
 
+_ENCODERS: Final = ("bert", "roberta", "xlm-roberta", "modernbert", "nomic_bert", "distilbert", "electra", "deberta-v2", "new", "gte", "camembert", "mpnet")
+"""Families that read a text once and keep nothing of it."""
+
 _UNMODELLED: Final = ("deepseek_v4", "qwen4", "dots3", "hy_v4", "mimo_v2", "step3", "hunyuan_v4", "whisper", "t5", "bart", "plamo", "recurrent_gemma")
 """Beginnings of model types whose cache vLLM lays out in a way of their own."""
 
@@ -92,6 +95,8 @@ def layers(config: Mapping[str, Any], *, count: int, kv_heads: int, head_size: i
     """
     family = str(config.get("model_type", ""))
     full = _full_attention(config, kv_heads=kv_heads, head_size=head_size, latent=latent)
+    if family in _ENCODERS:
+        return Described((Layer(),) * count)
     if config.get("is_encoder_decoder") is True or family.startswith(_UNMODELLED) or "compress_ratios" in config:
         return Described((Layer(full),) * count, f"vLLM lays out the KV cache of {family or 'this model'} in a way of its own")
     kinds = _kinds(config, count)
