@@ -20,7 +20,6 @@ REFUSED_AT_ADMISSION: dict[str, tuple[dict[str, Any], str]] = {
     "min above max": ({"autoscaling": {"minReplicas": 3, "maxReplicas": 2}}, "minReplicas must not exceed maxReplicas"),
     "min of zero": ({"autoscaling": {"minReplicas": 0, "maxReplicas": 2}}, "minReplicas"),
     "utilisation 7.5": ({"engine": {"memoryUtilization": 7.5}}, "spec.engine.memoryUtilization"),
-    "cpu abc": ({"template": {"spec": {"containers": [{"name": "engine", "resources": {"limits": {"cpu": "abc"}}}]}}}, "must be a Kubernetes quantity"),
     "a source of another kind": ({"model": {"source": "ftp://x/y"}}, "must be hf://owner/repository"),
 }
 
@@ -42,6 +41,7 @@ async def test_a_name_that_cannot_become_a_services_is_refused(name: str, operat
 
 
 NAMED_IN_A_CONDITION: dict[str, tuple[dict[str, Any], str]] = {
+    "cpu abc": ({"template": {"spec": {"containers": [{"name": "engine", "resources": {"limits": {"cpu": "abc"}}}]}}}, "must be a Kubernetes quantity"),
     "an owned flag": ({"engine": {"extraArgs": ["--port", "9"]}}, "--port"),
     "a short owned flag": ({"engine": {"extraArgs": ["-tp", "4"]}}, "set spec.parallelism.tensor"),
     "a prefix of an owned flag": ({"engine": {"extraArgs": ["--tensor-par=2"]}}, "set spec.parallelism.tensor"),

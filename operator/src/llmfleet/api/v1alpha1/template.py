@@ -33,5 +33,6 @@ class PodTemplate(Wire):
     """Labels and annotations of the pods."""
     spec: Annotated[dict[str, Any], Field(max_length=64)] = Field(default_factory=dict)
     """Any part of a PodSpec: maps are merged, lists of named items (containers, volumes, env, ...) item by item, other lists are replaced, null takes
-    away. Tolerations are added to the profile's. What a field says or the operator needs is refused with the reason: the engine's command, image, ports,
-    probes and environment, accelerators, the account, the security profile."""
+    away (with kubectl apply --server-side: without it kubectl drops nulls before anyone sees them). Tolerations are added to the profile's. What a field
+    says or the operator needs is refused with the reason: the engine's command, image, ports, probes and environment, accelerators, the account, the
+    security profile."""
