@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmfleet.planning.checks import model
-from tests.unit.planning.checks.subjects import QWEN, device, facts, refused, said, warned
+from tests.unit.planning.checks.subjects import CPU, QWEN, device, facts, refused, said, warned
 
 TOKEN = {"secretKeyRef": {"name": "hf", "key": "token"}}
 KEYS = {"secretRef": {"name": "aws"}}
@@ -59,6 +59,13 @@ def test_a_load_format_that_does_not_stream_needs_a_cache_for_object_storage() -
     assert said(model.load_format_of_object_storage, model={"loadFormat": "safetensors"}) == ()
 
 
+def test_streaming_on_the_cpu_is_worth_a_word() -> None:
+    bucket = {"source": "s3://bucket/a"}
+    assert "set spec.model.cache" in warned(model.streaming_on_the_cpu, CPU, model=bucket)
+    assert said(model.streaming_on_the_cpu, CPU, model={**bucket, "cache": {"claimName": "models"}}) == ()
+    assert said(model.streaming_on_the_cpu, device(), model=bucket) == said(model.streaming_on_the_cpu, CPU) == ()
+
+
 def test_dummy_weights_are_worth_a_word() -> None:
     assert "random weights" in warned(model.dummy_weights, model={"loadFormat": "dummy"})
     assert said(model.dummy_weights, model={"loadFormat": "safetensors"}) == ()
@@ -72,7 +79,7 @@ def test_code_that_a_repository_brings_is_worth_a_word_where_it_is_not_run() -> 
 
 
 def test_a_converted_model_does_not_generate() -> None:
-    assert "set spec.model.runner to pooling" in refused(model.runner_against_architecture, model={"runner": "generate", "convert": "embed"})
+    assert "set spec.model.runner to pooling" in warned(model.runner_against_architecture, model={"runner": "generate", "convert": "embed"})
     assert said(model.runner_against_architecture, model={"runner": "pooling", "convert": "embed"}) == ()
 
 

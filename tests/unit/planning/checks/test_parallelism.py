@@ -20,6 +20,7 @@ def test_several_nodes_need_a_workload_that_does_not_exist_yet() -> None:
 def test_ray_needs_a_cluster_and_uni_runs_one_rank() -> None:
     assert "needs a Ray cluster" in refused(parallelism.executor, **spread(executor="ray"))
     assert "tensor x pipeline is 4" in refused(parallelism.executor, **spread(executor="uni", tensor=2, pipeline=2))
+    assert said(parallelism.executor, CPU, **spread(executor="uni", tensor=2)) == ()
     assert said(parallelism.executor, **spread(executor="uni")) == said(parallelism.executor, **spread(executor="mp", tensor=2)) == ()
 
 
@@ -56,6 +57,26 @@ def test_the_vocabulary_is_shared_evenly() -> None:
 
 def test_a_width_that_is_not_shared_evenly_is_worth_a_word() -> None:
     assert "width 18945" in warned(parallelism.tensor_divides_the_vocabulary, known=facts(intermediate_size=18945), **spread(tensor=2))
+
+
+def test_groups_of_a_quantized_checkpoint_are_not_cut() -> None:
+    """The width of Qwen2.5-72B; its quantized checkpoints are padded for this reason."""
+    awq = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    large = facts(QWEN, quantization=awq, intermediate_size=29568, num_attention_heads=64, num_key_value_heads=8)
+    assert refused(parallelism.blocks_across_ranks, known=large, **spread(tensor=8)) == (
+        "spec.parallelism.tensor '8': feed-forward layers of width 29568 are quantized with awq in blocks of 128, "
+        "and 29568 / 8 = 3696 is no whole number of them; use 1"
+    )
+    assert said(parallelism.blocks_across_ranks, known=large) == ()
+    assert said(parallelism.blocks_across_ranks, known=facts(QWEN, intermediate_size=29568, num_attention_heads=64), **spread(tensor=8)) == ()
+
+
+def test_blocks_of_experts_are_not_cut_but_where_whole_ones_are_spread() -> None:
+    fp8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+    known = facts(DEEPSEEK, quantization=fp8)
+    assert "or spread whole experts" in refused(parallelism.blocks_across_ranks, known=known, **spread(tensor=8, data=4))
+    assert said(parallelism.blocks_across_ranks, known=known, **spread(tensor=8, data=4, expert=True)) == ()
+    assert said(parallelism.blocks_across_ranks, known=known, **spread(tensor=16)) == ()
 
 
 def test_copied_kv_heads_are_worth_a_word_with_their_cost() -> None:

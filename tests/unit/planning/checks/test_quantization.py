@@ -127,21 +127,32 @@ def test_fp8_on_plain_weights_is_judged_as_what_it_becomes() -> None:
 
 
 def test_a_dtype_that_the_method_does_not_compute_in_is_refused() -> None:
-    assert refused(quantization.against_the_dtype, **with_method("mxfp8"), model={"dtype": "half"}) == (
-        "spec.model.dtype 'half': is no dtype that the quantization method mxfp8 computes in: bfloat16; set spec.model.dtype to bfloat16"
+    assert refused(quantization.against_the_dtype, **with_method("fp8_per_tensor"), model={"dtype": "float"}) == (
+        "spec.model.dtype 'float': is no dtype that the quantization method fp8_per_tensor computes in: bfloat16 or float16; set spec.model.dtype to bfloat16"
     )
-    assert said(quantization.against_the_dtype, **with_method("mxfp8"), model={"dtype": "bfloat16"}) == ()
+    assert said(quantization.against_the_dtype, **with_method("fp8_per_tensor"), model={"dtype": "bfloat16"}) == ()
 
 
 def test_the_models_own_dtype_counts_where_none_is_asked_for() -> None:
-    assert "served in float16" in refused(quantization.against_the_dtype, known=facts(torch_dtype="float16"), **with_method("mxfp4"))
-    assert said(quantization.against_the_dtype, known=facts(), **with_method("mxfp4")) == ()
-    assert said(quantization.against_the_dtype, known=facts(torch_dtype="float32"), **with_method("mxfp4")) == ()
-    assert said(quantization.against_the_dtype, **with_method("mxfp4")) == ()
+    mxfp4 = {"quant_method": "mxfp4"}
+    half = facts(quantization=mxfp4, weights=PACKED, torch_dtype="float16")
+    assert "is quantized with mxfp4, which computes in bfloat16, and the model would be served in float16" in refused(
+        quantization.against_the_dtype, known=half
+    )
+    assert said(quantization.against_the_dtype, known=facts(quantization=mxfp4, weights=PACKED)) == ()
+    assert said(quantization.against_the_dtype, known=facts(quantization=mxfp4, weights=PACKED, torch_dtype="float32")) == ()
+
+
+@pytest.mark.parametrize("method", ["mxfp4", "mxfp8"])
+def test_a_format_asks_for_less_while_it_quantizes(method: str) -> None:
+    assert said(quantization.against_the_dtype, device("7.5"), facts(), **with_method(method)) == ()
+    assert said(quantization.against_the_device, device("7.5"), facts(), **with_method(method)) == ()
+    assert said(quantization.against_the_device, device("7.5"), **with_method(method)) == ()
 
 
 def test_an_old_device_serves_bfloat16_as_float16() -> None:
-    assert "served in float16" in refused(quantization.against_the_dtype, device("7.5"), facts(), **with_method("mxfp8"))
+    known = facts(quantization={"quant_method": "mxfp4"}, weights=PACKED)
+    assert "served in float16" in refused(quantization.against_the_dtype, device("7.5"), known)
 
 
 def test_a_deprecated_method_needs_the_flag_that_says_so() -> None:

@@ -96,7 +96,7 @@ def test_adaptive_verification_knows_neither_adapters_nor_stages() -> None:
 
 
 def test_a_pooling_model_has_nothing_to_guess() -> None:
-    assert "generates none" in refused(speculative.pooling_model, model={"runner": "pooling"}, **guess())
+    assert "generates none" in warned(speculative.pooling_model, model={"runner": "pooling"}, **guess())
     assert said(speculative.pooling_model, **guess()) == ()
 
 
@@ -106,5 +106,5 @@ def test_suffix_needs_a_package_that_the_images_do_not_hold() -> None:
 
 
 def test_the_cpu_looks_tokens_up_itself() -> None:
-    assert "choose ngram" in refused(speculative.lookup_on_the_gpu, CPU, **guess("ngram_gpu"))
+    assert "choose ngram" in warned(speculative.lookup_on_the_gpu, CPU, **guess("ngram_gpu"))
     assert said(speculative.lookup_on_the_gpu, device(), **guess("ngram_gpu")) == ()

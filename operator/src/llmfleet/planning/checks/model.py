@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from llmfleet.api import source
+from llmfleet.api.accelerator import Vendor
 from llmfleet.api.source import Bucket, Claim, Image, Scheme
 from llmfleet.api.v1alpha1 import Credentials
 from llmfleet.planning.checks.check import check
@@ -77,6 +78,15 @@ def load_format_of_object_storage(subject: Subject) -> Iterator[Violation]:
         yield Violation("spec.model.loadFormat", model.load_format, "cannot read from object storage", remedy)
 
 
+@check("model.source", "model.cache", "accelerator.profile")
+def streaming_on_the_cpu(subject: Subject) -> Iterator[Violation]:
+    """Streaming needs the package runai-model-streamer, which vLLM installs on its images for accelerators."""
+    model = subject.spec.model
+    if isinstance(source.parse(model.source), Bucket) and model.cache is None and subject.vendor is Vendor.CPU and not subject.own_image:
+        rule = "is streamed with the package runai-model-streamer, which vLLM's image for CPUs need not hold"
+        yield Violation("spec.model.source", model.source, rule, "set spec.model.cache, and the model is fetched before", warning=True)
+
+
 @check("model.loadFormat")
 def dummy_weights(subject: Subject) -> Iterator[Violation]:
     """The load format `dummy` is for measurements."""
@@ -100,7 +110,9 @@ def runner_against_architecture(subject: Subject) -> Iterator[Violation]:
     """What a model is run for must be what it can (config/model.py, _get_runner_type)."""
     model = subject.spec.model
     if model.runner == "generate" and model.convert in ("embed", "classify"):
-        yield Violation("spec.model.convert", model.convert, "makes a pooling model, and spec.model.runner is generate", "set spec.model.runner to pooling")
+        yield Violation(
+            "spec.model.convert", model.convert, "makes a pooling model, and spec.model.runner is generate", "set spec.model.runner to pooling", warning=True
+        )
     architectures = (subject.facts.config.get("architectures") if subject.facts else None) or ()
     if model.runner == "generate" and architectures and all(str(name).endswith(POOLING_SUFFIXES) for name in architectures):
         rule = f"does not go with the architecture {architectures[0]}, which does not generate"

@@ -4,13 +4,15 @@ Source: vLLM 0.32.0, config/model.py (verify_with_parallel_config), config/paral
 ensure_divisibility), model_executor/layers/linear.py (QKVParallelLinear), engine/arg_utils.py (_check_feature_supported).
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from math import lcm
+from typing import Any, Final
 
 from llmfleet.api.accelerator import Vendor
 from llmfleet.planning.checks.check import check
 from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
+from llmfleet.vllm.checkpoint import declared
 
 LARGEST: Final = 64
 """Largest tensor size of the API."""
@@ -38,7 +40,8 @@ def executor(subject: Subject) -> Iterator[Violation]:
     if parallelism.executor == "ray":
         rule = "needs a Ray cluster, which a replica of one pod does not have"
         yield Violation("spec.parallelism.executor", "ray", rule, "remove it: vLLM takes mp for several accelerators of one node")
-    elif parallelism.executor == "uni" and ranks > 1:
+    elif parallelism.executor == "uni" and ranks > 1 and not (subject.vendor is Vendor.CPU and parallelism.pipeline == 1):
+        # On the CPU vLLM makes mp of it (platforms/cpu.py), after it has refused several stages.
         rule = f"runs one rank, and tensor x pipeline is {ranks}"
         yield Violation("spec.parallelism.executor", "uni", rule, "remove it, or set it to mp")
 
@@ -96,6 +99,35 @@ def tensor_divides_the_vocabulary(subject: Subject) -> Iterator[Violation]:
     elif architecture.experts is None and architecture.intermediate_size % tensor:
         rule = f"cannot share feed-forward layers of width {architecture.intermediate_size} evenly"
         yield Violation(TENSOR, str(tensor), rule, "use a divisor of it", warning=True)
+
+
+@check("parallelism.tensor", "parallelism.data", "parallelism.expert", "model.source")
+def blocks_across_ranks(subject: Subject) -> Iterator[Violation]:
+    """Weights quantized in blocks or groups are shared out by whole ones (fp8_utils.py, validate_fp8_block_shape; auto_awq.py; kernels' can_implement)."""
+    architecture, parallelism, facts = subject.architecture, subject.spec.parallelism, subject.facts
+    if architecture is None or facts is None or facts.quantization is None:
+        return
+    method, block = declared(facts.quantization), _block(facts.quantization)
+    experts = architecture.experts
+    ranks = parallelism.tensor if experts is None else parallelism.tensor * parallelism.data
+    width = architecture.intermediate_size if experts is None else experts.intermediate_size
+    if block is None or ranks == 1 or (experts is not None and (parallelism.expert or method != "fp8")) or width % ranks or (width // ranks) % block == 0:
+        return
+    what = "feed-forward layers" if experts is None else "experts"
+    possible = [size for size in range(1, LARGEST + 1) if width % size == 0 and (width // size) % block == 0 and architecture.attention_heads % size == 0]
+    rule = f"{what} of width {width} are quantized with {method} in blocks of {block}, and {width} / {ranks} = {width // ranks} is no whole number of them"
+    remedy = _sizes(subject, possible or [1]) + (", or spread whole experts with spec.parallelism.expert" if experts is not None else "")
+    yield Violation(TENSOR, str(parallelism.tensor), rule, remedy)
+
+
+def _block(quantization: Mapping[str, Any]) -> int | None:
+    """Weights of one block or group of a checkpoint along the width; None where it has none."""
+    method = declared(quantization)
+    if method == "fp8":
+        sides = quantization.get("weight_block_size")
+        return lcm(*sides) if isinstance(sides, list) and sides and all(isinstance(side, int) and side > 0 for side in sides) else None
+    size = quantization.get("group_size", quantization.get("q_group_size"))
+    return size if method in ("awq", "gptq") and isinstance(size, int) and size > 0 else None
 
 
 @check("parallelism.tensor", "parallelism.decodeContext", "model.source")

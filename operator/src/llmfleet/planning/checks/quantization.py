@@ -5,6 +5,7 @@ Source: vLLM 0.32.0, config/vllm.py (_get_quantization_config), config/model.py 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from llmfleet.planning.architecture import DTYPES
@@ -24,6 +25,9 @@ PLAIN: Final = frozenset({"BF16", "F16", "F32", "F64"})
 
 BFLOAT16_CAPABILITY: Final = 80
 """Lowest compute capability that has bfloat16 (platforms/cuda.py)."""
+
+ONLINE_CAPABILITY: Final = 75
+"""Lowest compute capability of quantizing while loading (online/base.py, get_min_capability)."""
 
 SELF_CONTAINED: Final = frozenset({"humming", "deepseek_v4_fp8", "gpt_oss_mxfp4"})
 """Methods that start without a word of the checkpoint on how it is quantized; what becomes of one that is not was not tried."""
@@ -155,6 +159,9 @@ def _effective(subject: Subject) -> tuple[Method | None, str, str, str]:
     method = METHOD.get(asked or "")
     if method is not None and method.unquantized_as is not None and _is_plain(subject):
         return METHOD[method.unquantized_as], FIELD, method.name, f"becomes {method.unquantized_as} for this checkpoint, which "
+    if method is not None and method.online and method.checkpoint and read is None:
+        # As a format of checkpoints it asks for more than it does while it quantizes (online/base.py).
+        method = replace(method, min_capability=ONLINE_CAPABILITY, activations=METHOD["online"].activations)
     return method, FIELD, method.name if method else "", ""
 
 

@@ -141,7 +141,7 @@ def pooling_model(subject: Subject) -> Iterator[Violation]:
     """A pooling model generates no tokens, so there is nothing to guess."""
     given, model = subject.spec.engine.speculative, subject.spec.model
     if given is not None and (model.runner == "pooling" or model.convert in ("embed", "classify")):
-        yield Violation(FIELD, "", "guesses tokens, and a pooling model generates none", "remove it")
+        yield Violation(FIELD, "", "guesses tokens, and a pooling model generates none", "remove it", warning=True)
 
 
 @check("engine.speculative.method", "engine.image")
@@ -158,7 +158,7 @@ def lookup_on_the_gpu(subject: Subject) -> Iterator[Violation]:
     """The method ngram_gpu looks tokens up on an accelerator."""
     given = subject.spec.engine.speculative
     if given is not None and given.method == "ngram_gpu" and subject.vendor is Vendor.CPU:
-        yield Violation(f"{FIELD}.method", "ngram_gpu", "looks tokens up on an accelerator, and the profile is a CPU", "choose ngram")
+        yield Violation(f"{FIELD}.method", "ngram_gpu", "looks tokens up on an accelerator, and the profile is a CPU", "choose ngram", warning=True)
 
 
 def _batch(subject: Subject) -> tuple[int, int] | None:
