@@ -52,8 +52,8 @@ def tensor_bytes(dtype: str, shape: Sequence[int]) -> int:
     return size
 
 
-def write_safetensors(path: Path, tensors: Shapes) -> int:
-    """Header and zeros; the size of the file."""
+def safetensors(tensors: Shapes) -> tuple[bytes, int]:
+    """Length and header of a file, and how many zeros follow."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, (dtype, shape) in tensors.items():
@@ -61,11 +61,17 @@ def write_safetensors(path: Path, tensors: Shapes) -> int:
         header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + size]}
         offset += size
     content = json.dumps(header).encode()
+    return struct.pack("<Q", len(content)) + content, offset
+
+
+def write_safetensors(path: Path, tensors: Shapes) -> int:
+    """Header and zeros; the size of the file."""
+    head, zeros = safetensors(tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
-        stream.write(struct.pack("<Q", len(content)) + content)
-        stream.truncate(8 + len(content) + offset)
-    return path.stat().st_size
+        stream.write(head)
+        stream.truncate(len(head) + zeros)
+    return len(head) + zeros
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -63,7 +63,7 @@ def test_a_private_model_asks_for_a_secret_and_takes_its_token(modelscope_hub: M
 
 
 def test_a_hub_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:
-    found = Commands(tmp_path, {"MODELSCOPE_ENDPOINT": "http://127.0.0.1:9"}).inspect("modelscope://acme/tiny")
+    found = Commands(tmp_path, {"MODELSCOPE_ENDPOINT": "http://127.0.0.1:9", "MODELSCOPE_REPO_TREE_PAGE_MAX_ATTEMPTS": "1"}).inspect("modelscope://acme/tiny")
     assert (found.reason, found.code) == ("SourceUnreachable", 75)
     assert "http://127.0.0.1:9 cannot be reached: nothing listens there" in found.told["message"]
 

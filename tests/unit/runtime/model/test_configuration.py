@@ -1,0 +1,70 @@
+from llmfleet_runtime.model.configuration import quantization, reduced, scalars
+
+
+def test_long_lists_are_left_out_at_every_depth_and_short_ones_are_kept() -> None:
+    config = {"a": list(range(65)), "b": list(range(64)), "text_config": {"c": ["x"] * 65, "d": [1]}}
+    assert reduced(config) == {"b": list(range(64)), "text_config": {"d": [1]}}
+
+
+def test_layer_types_are_written_as_runs_however_many_there_are() -> None:
+    types = (["sliding_attention"] * 5 + ["full_attention"]) * 16
+    assert reduced({"text_config": {"layer_types": types}})["text_config"]["layer_types"] == [["sliding_attention", 5], ["full_attention", 1]] * 16
+
+
+def test_auto_map_and_nulls_are_kept_as_the_author_wrote_them() -> None:
+    config = {"auto_map": {"AutoModelForCausalLM": "modeling.Custom"}, "sliding_window": None, "rope_scaling": {"factor": 8.0}}
+    assert reduced(config) == config
+
+
+def test_the_quantization_is_said_once() -> None:
+    config = {"model_type": "llama", "quantization_config": {"quant_method": "fp8"}}
+    assert reduced(config) == {"model_type": "llama"}
+    assert quantization(config, {}) == {"quant_method": "fp8"}
+
+
+def test_of_a_quantization_scalars_groups_and_block_sizes_are_kept() -> None:
+    found = quantization(
+        {
+            "quantization_config": {
+                "quant_method": "compressed-tensors",
+                "weight_block_size": [128, 128],
+                "ignore": ["lm_head"],
+                "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4}}},
+                "sparsity_config": {},
+            }
+        },
+        {},
+    )
+    assert found == {
+        "quant_method": "compressed-tensors",
+        "weight_block_size": [128, 128],
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4}}},
+    }
+
+
+def test_the_quantization_of_a_nested_language_model_is_found() -> None:
+    assert quantization({"text_config": {"quantization_config": {"quant_method": "awq", "bits": 4}}}, {}) == {"quant_method": "awq", "bits": 4}
+
+
+def test_files_of_quantizers_are_read_where_the_configuration_says_nothing() -> None:
+    modelopt = {
+        "producer": {"name": "modelopt"},
+        "quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8", "group_size": 16, "exclude_modules": ["lm_head"]},
+    }
+    assert quantization({}, {"hf_quant_config.json": modelopt}) == {
+        "quant_method": "modelopt_fp4",
+        "quant_algo": "NVFP4",
+        "kv_cache_quant_algo": "FP8",
+        "group_size": 16,
+    }
+    assert quantization({}, {"quantize_config.json": {"bits": 4, "desc_act": True}}) == {"quant_method": "gptq", "bits": 4, "desc_act": True}
+    assert quantization({}, {"quant_config.json": {"w_bit": 4}}) == {"quant_method": "awq", "w_bit": 4}
+    assert quantization({"quantization_config": {"quant_method": "fp8"}}, {"quantize_config.json": {"bits": 4}}) == {"quant_method": "fp8"}
+
+
+def test_a_checkpoint_that_is_not_quantized_has_none() -> None:
+    assert quantization({"model_type": "llama"}, {}) is None
+
+
+def test_of_the_generation_only_scalars_are_kept() -> None:
+    assert scalars({"temperature": 0.6, "eos_token_id": [1, 2], "do_sample": True, "x": None}) == {"temperature": 0.6, "do_sample": True}

@@ -1,0 +1,47 @@
+from llmfleet_runtime.model.selection import Selection, select
+from tests.unit.runtime.model.in_memory import files
+
+
+def names(selection: Selection) -> set[str]:
+    return {file.name for file in selection.files}
+
+
+def test_safetensors_leave_no_room_for_the_same_weights_in_other_formats() -> None:
+    selection = select(
+        files("config.json", "model.safetensors", "pytorch_model.bin", "model.gguf", "tf_model.h5", "flax_model.msgpack", "model.onnx", "consolidated.00.pth")
+    )
+    assert (selection.format, names(selection)) == ("safetensors", {"config.json", "model.safetensors"})
+
+
+def test_folders_with_another_engines_weights_are_left_out() -> None:
+    selection = select(
+        files("config.json", "model.safetensors", "original/model.safetensors", "metal/model.bin", "onnx/model.json", "checkpoint-500/model.safetensors")
+    )
+    assert names(selection) == {"config.json", "model.safetensors"}
+
+
+def test_mistrals_own_format_gives_way_where_transformers_format_is_there() -> None:
+    both = ("config.json", "params.json", "consolidated.safetensors", "model-00001-of-00001.safetensors")
+    assert names(select(files(*both))) == {"config.json", "params.json", "model-00001-of-00001.safetensors"}
+    assert names(select(files("params.json", "consolidated.safetensors"))) == {"params.json", "consolidated.safetensors"}
+
+
+def test_without_safetensors_pickles_are_taken_then_gguf() -> None:
+    assert select(files("config.json", "pytorch_model.bin", "training_args.bin", "optimizer.pt", "model.pth")).format == "pytorch"
+    assert names(select(files("pytorch_model.bin", "training_args.bin"))) == {"pytorch_model.bin"}
+    assert names(select(files("model.pt", "rng_state_0.pth"))) == {"model.pt"}
+    assert select(files("model-Q4_K_M.gguf", "README.md")).format == "gguf"
+
+
+def test_what_is_no_weights_is_taken_code_and_templates_and_modules_in_folders() -> None:
+    kept = {"config.json", "modeling_custom.py", "chat_template.jinja", "tokenizer.model", "1_Pooling/config.json", "additional_chat_templates/tool_use.jinja"}
+    assert names(select(files(*kept, ".gitattributes", ".cache/huggingface/x.metadata"))) == kept
+    assert select(files(*kept)).format == "none"
+
+
+def test_weights_in_folders_of_modules_are_taken() -> None:
+    assert names(select(files("model.safetensors", "2_Dense/model.safetensors"))) == {"model.safetensors", "2_Dense/model.safetensors"}
+
+
+def test_weights_come_last() -> None:
+    assert [file.name for file in select(files("model.safetensors", "tokenizer.json")).files] == ["tokenizer.json", "model.safetensors"]
