@@ -9,7 +9,7 @@ import pytest
 from llmfleet import names
 from llmfleet.kube.kinds import DEPLOYMENT
 from llmfleet.kube.objects import Object
-from llmfleet.kube.slim import slim_child, slim_owner, slim_pod
+from llmfleet.kube.slim import slim_child, slim_claim, slim_job, slim_owner, slim_pod
 from llmfleet.kube.store import Store
 
 FIELDS: dict[str, Any] = {"f:spec": {"f:template": {"f:spec": {f"f:field{number}": {"f:deeper": {}} for number in range(150)}}}}
@@ -116,3 +116,31 @@ def test_a_deployment_costs_less_than_five_kilobytes(count: int) -> None:
     tracemalloc.stop()
     print(f"{per_object:.0f} bytes")
     assert per_object < 5000
+
+
+def test_of_a_job_the_attempt_and_its_end_are_kept() -> None:
+    noted = {names.ANNOTATION_ATTEMPT: "2", names.ANNOTATION_LAST_FAILURE: "{}", "batch.kubernetes.io/job-tracking": ""}
+    full: Object = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "j", "namespace": "ns", "uid": "u", "annotations": noted, "managedFields": []},
+        "spec": {"template": {"spec": {}}},
+        "status": {"conditions": [{"type": "Complete", "status": "True"}]},
+    }
+    slim = slim_job(full)
+    assert slim["metadata"]["annotations"] == {names.ANNOTATION_ATTEMPT: "2", names.ANNOTATION_LAST_FAILURE: "{}"}
+    assert slim["status"] == full["status"]
+    assert "spec" not in slim
+    assert slim_job(slim) == slim
+
+
+def test_of_a_claim_its_request_is_kept() -> None:
+    resources = {"requests": {"storage": "1Gi"}}
+    full: Object = {
+        "metadata": {"name": "c", "namespace": "ns"},
+        "spec": {"resources": resources, "volumeName": "v"},
+        "status": {"phase": "Bound", "capacity": {}},
+    }
+    slim = slim_claim(full)
+    assert (slim["spec"], slim["status"]) == ({"resources": resources}, {"phase": "Bound"})
+    assert slim_claim(slim) == slim

@@ -1,6 +1,7 @@
 """An API server in this process, as far as a reconcile needs it: stores what is applied, keeps every write, refuses as it is told."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -9,16 +10,26 @@ from llmfleet.reconcile.apply import CHILD_KINDS
 
 
 class ApiServer:
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], str] = lambda: "2026-11-21T09:00:00Z") -> None:
+        self._clock = clock
         self.objects: dict[str, dict[str, Any]] = {}
         self.writes: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.refusals: dict[str, tuple[int, dict[str, Any], dict[str, str]]] = {}
         """Answer to a write, by the end of its path."""
-        self._revision = 0
+        self.denied: set[str] = set()
+        """Paths that may not be read."""
+        self.revision = 0
 
     def refuse(self, suffix: str, status: int, message: str = "", headers: dict[str, str] | None = None, **body: Any) -> None:
         self.refusals[suffix] = (status, {"kind": "Status", "message": message, **body}, headers or {})
+
+    def changed(self, path: str, **fields: Any) -> dict[str, Any]:
+        """What somebody else makes of an object."""
+        self.revision += 1
+        metadata = {**self.objects[path]["metadata"], **fields.pop("metadata", {}), "resourceVersion": str(self.revision + 100)}
+        self.objects[path] = {**self.objects[path], **fields, "metadata": metadata}
+        return self.objects[path]
 
     def application(self) -> web.Application:
         app = web.Application()
@@ -35,20 +46,22 @@ class ApiServer:
                 kind.kind: {"x-kubernetes-group-version-kind": [{"group": kind.group, "version": kind.version, "kind": kind.kind}]} for kind in CHILD_KINDS
             }
             return web.json_response({"components": {"schemas": schemas}})
+        if request.method == "GET" and path in self.denied:
+            return web.json_response({"kind": "Status", "reason": "Forbidden", "message": "not allowed"}, status=403)
         if request.method == "GET":
             found = self.objects.get(path)
             return web.json_response(found) if found else web.json_response({"kind": "Status", "reason": "NotFound"}, status=404)
         return self._write(request.method, path, json.loads(await request.read()))
 
     def _write(self, method: str, path: str, body: dict[str, Any]) -> web.Response:
-        self.writes.append(f"{method} {'/'.join(path.split('/namespaces/ns/')[1:])}")
+        named = f"{path}/{body['metadata']['name']}" if method == "POST" else path
+        self.writes.append(f"{method} {'/'.join(named.split('/namespaces/ns/')[1:])}")
         self.bodies.append(body)
         for suffix, (status, refusal, headers) in self.refusals.items():
             if path.endswith(suffix):
                 return web.json_response(refusal, status=status, headers=headers)
-        self._revision += 1
-        if method == "POST":
-            path = f"{path}/{body['metadata']['name']}"
+        self.revision += 1
+        path = named
         if method == "DELETE":
             self.objects.pop(path, None)
             return web.json_response({"kind": "Status", "status": "Success"})
@@ -57,8 +70,14 @@ class ApiServer:
             return web.json_response(body)
         before = self.objects.get(path.removesuffix("/status"), {})
         entry = {"manager": "llmfleet", "operation": "Apply", "fieldsV1": {"f:spec": {}}}
-        metadata = {"uid": f"uid-{self._revision}", "generation": 1, **before.get("metadata", {}), **body.get("metadata", {})}
-        metadata |= {"resourceVersion": str(self._revision + 100), "managedFields": [entry]}
+        metadata = {
+            "uid": f"uid-{self.revision}",
+            "generation": 1,
+            "creationTimestamp": self._clock(),
+            **before.get("metadata", {}),
+            **body.get("metadata", {}),
+        }
+        metadata |= {"resourceVersion": str(self.revision + 100), "managedFields": [entry]}
         stored = {**before, **body, "metadata": metadata}
         if stored["kind"] == "Deployment" and "spec" in body:
             stored["spec"] = {"replicas": 1, **body["spec"]}

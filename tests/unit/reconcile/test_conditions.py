@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from llmfleet.api.v1alpha1.status import CacheStatus
 from llmfleet.names import Reason
 from llmfleet.reconcile.apply import Problem
 from llmfleet.reconcile.conditions import Observation, facts
@@ -58,6 +59,45 @@ def test_conditions(case: str, observation: Observation, reason: Reason, expecte
     assert [fact.type for fact in found] == ["Ready", "Reconciling", "Stalled", "Accepted", "Available"]
     assert found[0].reason is reason
     assert "".join("T" if fact.status else "F" for fact in found) == expected
+
+
+WAITING = [
+    ("inspecting", Waiting(Reason.INSPECTING, "x"), "FTFTT"),
+    ("downloading", Waiting(Reason.DOWNLOADING, "x"), "FTFTT"),
+    ("no such model", Waiting(Reason.MODEL_UNAVAILABLE, "x", final=True), "FFTTT"),
+    ("no node for the download", Waiting(Reason.UNSCHEDULABLE, "x"), "FTFTT"),
+]
+
+
+@pytest.mark.parametrize(("case", "waiting", "expected"), WAITING, ids=[row[0] for row in WAITING])
+def test_what_is_waited_for_is_told_and_what_serves_goes_on(case: str, waiting: Waiting, expected: str) -> None:
+    found = list(facts(seen(waiting=waiting, progress=progress(overdue=True))))
+    assert (found[0].reason, found[0].message) == (waiting.reason, "x")
+    assert "".join("T" if fact.status else "F" for fact in found) == expected
+
+
+def test_a_refusal_is_told_before_what_is_waited_for() -> None:
+    found = list(facts(seen(refusal=Waiting(Reason.DOES_NOT_FIT, "too large"), waiting=Waiting(Reason.DOWNLOADING, "x"))))
+    assert found[0].reason is Reason.DOES_NOT_FIT
+    assert next(fact.reason for fact in found if fact.type == "Accepted") is Reason.DOES_NOT_FIT
+
+
+def test_warnings_are_said_of_what_is_accepted() -> None:
+    accepted = next(fact for fact in facts(seen(warnings="a; b")) if fact.type == "Accepted")
+    assert (accepted.status, accepted.reason, accepted.message) == (True, Reason.VALID, "Valid; warning: a; b")
+
+
+@pytest.mark.parametrize(
+    ("cache", "why", "status", "reason"),
+    [
+        (CacheStatus(claim_name="c", path="p", complete=True), None, True, Reason.CACHED),
+        (CacheStatus(claim_name="c", path="p"), Waiting(Reason.DOWNLOADING, "x"), False, Reason.DOWNLOADING),
+        (CacheStatus(claim_name="c", path="p"), Waiting(Reason.MODEL_UNAVAILABLE, "x", final=True), False, Reason.MODEL_UNAVAILABLE),
+    ],
+)
+def test_a_cache_has_a_condition_of_its_own(cache: CacheStatus, why: Waiting | None, status: bool, reason: Reason) -> None:
+    found = [fact for fact in facts(seen(cache=cache, model_ready=why)) if fact.type == "ModelReady"]
+    assert [(fact.status, fact.reason) for fact in found] == [(status, reason)]
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, SERVICE
 from llmfleet.kube.objects import Key
 from llmfleet.kube.store import Store
+from llmfleet.names import Reason
+from llmfleet.planning.violation import Violation
 from llmfleet.reconcile.apply import Applier
-from llmfleet.reconcile.desired import Installation
+from llmfleet.reconcile.desired import Installation, Refused
 from llmfleet.reconcile.inputs import Gatherer
 from llmfleet.reconcile.jobs import Jobs
 from llmfleet.reconcile.reconciler import PATIENCE, SETTLE_SECONDS, UNWATCHED_SECONDS, Again, Reconciler
@@ -64,7 +66,7 @@ class House:
 
     def wants(self, status: dict[str, Any] | None = None, **spec: Any) -> None:
         """Write the service; its model is known unless the test has another status."""
-        metadata = {"name": "x", "namespace": "ns", "uid": "owner", "generation": 1, "resourceVersion": "1"}
+        metadata = {"name": "x", "namespace": "ns", "uid": "owner", "generation": 1, "resourceVersion": str(self.api.revision + 100)}
         wanted = {"model": {"source": SOURCE}, **spec}
         known = {"model": {"facts": {"source": wanted["model"]["source"]}}}
         service = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": wanted, "status": status or known}
@@ -244,6 +246,21 @@ async def test_a_missing_config_map_replaces_no_replica_that_serves(house: House
     house.api.objects["/api/v1/namespaces/ns/configmaps/settings"] = config_map
     await house.look()
     assert house.api.writes == CHILDREN
+
+
+async def test_a_config_map_that_may_not_be_read_is_said(house: House) -> None:
+    house.wants(engine={"envFrom": [{"configMapRef": {"name": "settings"}}]})
+    house.api.denied.add("/api/v1/namespaces/ns/configmaps/settings")
+    assert await house.look() == Again(UNWATCHED_SECONDS, failed=False)
+    conditions = {item["type"]: item for item in house.api.bodies[0]["status"]["conditions"]}
+    assert conditions["Ready"]["reason"] == "ConfigError"
+    assert conditions["Ready"]["message"] == "ConfigMap settings cannot be read by the operator, and its changes could not roll out: not allowed"
+
+
+def test_a_model_that_does_not_fit_is_refused_for_that_alone() -> None:
+    decision = Refused((Violation("a", "", "b", "c", reason=Reason.DOES_NOT_FIT),))
+    assert decision.reason is Reason.DOES_NOT_FIT
+    assert Refused((*decision.violations, Violation("d", "", "e", ""))).reason is Reason.INVALID
 
 
 async def test_a_problem_with_a_sibling_does_not_stop_scaling(house: House) -> None:

@@ -63,8 +63,26 @@ def test_a_workload_that_was_not_applied_is_not_what_runs() -> None:
     assert refused["engine"] == first["engine"]
 
 
-def test_config_maps_are_found_in_env_and_volumes_and_bad_input_is_passed_over() -> None:
-    env = [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "k"}}}, "bad"]
-    volumes = [{"configMap": {"name": "b", "optional": True}}, {"projected": {"sources": [{"configMap": {"name": "c"}}]}}, {"configMap": 1}]
-    assert list(config_maps({"engine": {"env": env}, "template": {"spec": {"volumes": volumes}}})) == [("a", False), ("b", True), ("c", False)]
-    assert list(config_maps({"engine": [], "template": {"spec": None}})) == []
+def test_config_maps_are_found_wherever_a_pod_may_refer_to_one() -> None:
+    container = {
+        "env": [{"name": "C", "valueFrom": {"configMapKeyRef": {"name": "e", "key": "k"}}}],
+        "envFrom": [{"configMapRef": {"name": "f", "optional": True}}],
+    }
+    spec = {
+        "model": {"chatTemplate": {"configMapKeyRef": {"name": "a", "key": "t"}}},
+        "engine": {"env": [{"name": "B", "valueFrom": {"configMapKeyRef": {"name": "b", "key": "k"}}}, "bad"], "envFrom": [{"configMapRef": {"name": "c"}}]},
+        "template": {
+            "spec": {
+                "containers": [{"name": "engine", **container}, {"name": "sidecar", "envFrom": [{"configMapRef": {"name": "g"}}]}],
+                "initContainers": [{"name": "first", "envFrom": [{"configMapRef": {"name": "d"}}]}],
+                "volumes": [{"configMap": {"name": "h", "optional": True}}, {"projected": {"sources": [{"configMap": {"name": "i"}}]}}, {"configMap": 1}],
+            }
+        },
+    }
+    assert dict(config_maps(spec)) == {"a": False, "b": False, "c": False, "d": False, "e": False, "f": True, "g": False, "h": True, "i": False}
+    assert dict(config_maps({"engine": [], "template": {"spec": None}})) == {}
+
+
+def test_a_config_map_that_is_needed_anywhere_is_not_optional() -> None:
+    volumes = [{"configMap": {"name": "a", "optional": True}}, {"projected": {"sources": [{"configMap": {"name": "a"}}]}}]
+    assert dict(config_maps({"template": {"spec": {"volumes": volumes}}})) == {"a": False}

@@ -4,12 +4,15 @@ import json
 import logging
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 from llmfleet.autoscaling.demand import LOADING_DEADLINE_SECONDS, Demand
+from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import ACCELERATOR_PROFILE, DEPLOYMENT, JOB, LLMSERVICE, POD, SERVICE, Kind
 from llmfleet.kube.objects import Key, Object
 from llmfleet.kube.store import Store
@@ -20,7 +23,7 @@ from llmfleet.server import health
 from llmfleet.server.scaling import Scaling
 from llmfleet.server.settings import Settings
 from llmfleet.server.telemetry import JsonFormatter, Telemetry
-from llmfleet.server.watching import WATCHED, concerned, watch_settings
+from llmfleet.server.watching import WATCHED, MissingKindError, concerned, relist, watch_settings
 
 
 @pytest.fixture
@@ -168,3 +171,33 @@ def test_what_does_not_exist_is_said_so() -> None:
 
 def test_an_unreadable_autoscaling_has_no_demand() -> None:
     assert scaling(autoscaling={"maxReplicas": 0}).demand(("ns", "x")) is None
+
+
+async def test_a_cluster_without_our_kinds_is_told_what_to_do() -> None:
+    app = web.Application()
+    app.router.add_get("/{path:.*}", _not_found)
+    async with TestServer(app) as server, aiohttp.ClientSession() as session:
+        client = Client(lambda: (session, str(server.make_url("/"))))
+        with pytest.raises(MissingKindError, match=r"acceleratorprofiles.llmfleet.dev is not installed: upgrade the release with crds.install=true"):
+            await relist(client, Store(WATCHED), lambda kind, obj: None)
+
+
+async def _not_found(_: web.Request) -> web.Response:
+    return web.json_response({"kind": "Status", "reason": "NotFound"}, status=404)
+
+
+def test_the_error_of_an_estimate_is_a_metric() -> None:
+    telemetry = Telemetry()
+    tokens = {"estimated": {"low": 90, "high": 110}, "measured": 80, "errorPercent": 25}
+    services: list[Object] = [
+        {"metadata": {"name": "x", "namespace": "ns"}, "status": {"plan": {"verdict": "Fits", "kvTokens": tokens}}},
+        {"metadata": {"name": "new", "namespace": "ns"}},
+    ]
+    telemetry.export_plans(lambda: services)
+
+    def value(name: str, **labels: str) -> float | None:
+        return telemetry.registry.get_sample_value(f"llmfleet_kv_cache_tokens_{name}", {"namespace": "ns", "name": "x", **labels})
+
+    assert (value("estimated", bound="low"), value("estimated", bound="high"), value("measured"), value("error_ratio")) == (90, 110, 80, 0.25)
+    services.clear()
+    assert value("measured") is None

@@ -164,9 +164,7 @@ class Reconciler:
             return Outcome(), None
         # Applied without a ConfigMap, the workload would replace replicas that serve by replicas that cannot start.
         absent = [f"ConfigMap {name} does not exist: create it, or correct the reference" for name in inputs.missing]
-        denied = [
-            f"ConfigMap {name} cannot be read by the operator, so that its changes could not roll out: {words}" for name, words in inputs.unreadable.items()
-        ]
+        denied = [f"ConfigMap {name} cannot be read by the operator, and its changes could not roll out: {words}" for name, words in inputs.unreadable.items()]
         if absent or denied:
             return Outcome(problems=[Problem(Reason.CONFIG_ERROR, "; ".join(absent + denied))]), None
         prepared = await self._prepare(judgement, knowledge)

@@ -4,14 +4,16 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
-from llmfleet.kube.objects import Key
+from llmfleet.kube.objects import Key, Object, key_of
 from llmfleet.server.settings import LogLevel
 
 _about: ContextVar[Key | None] = ContextVar("about", default=None)
@@ -39,6 +41,10 @@ class Telemetry:
         self._depth.set_function(lambda: float(depth()))
         self._age.set_function(oldest_age_seconds)
 
+    def export_plans(self, services: Callable[[], Iterable[Object]]) -> None:
+        """Export, at each scrape, what the status of each service says of its KV cache: estimated, measured, and the error."""
+        self.registry.register(_Plans(services))
+
     def relisted(self) -> None:
         """Note a complete re-list."""
         self._relist.set_to_current_time()
@@ -52,6 +58,34 @@ class Telemetry:
         finally:
             self.reconcile_seconds.observe(time.perf_counter() - began)
             _about.reset(token)
+
+
+class _Plans(Collector):
+    """Read from the statuses, so that it says what people see, and forgets a service with its object."""
+
+    def __init__(self, services: Callable[[], Iterable[Object]]) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the three metrics."""
+        labels = ["namespace", "name"]
+        estimated = GaugeMetricFamily(
+            "llmfleet_kv_cache_tokens_estimated", "Tokens that the KV cache of a replica was estimated to hold", labels=[*labels, "bound"]
+        )
+        measured = GaugeMetricFamily("llmfleet_kv_cache_tokens_measured", "Tokens that the KV cache of a replica holds, by vLLM", labels=labels)
+        error = GaugeMetricFamily(
+            "llmfleet_kv_cache_tokens_error_ratio", "Distance of the middle of the estimate from the measured value, as a share of that", labels=labels
+        )
+        for service in self._services():
+            about = key_of(service)
+            tokens = (service.get("status") or {}).get("plan", {}).get("kvTokens", {})
+            for bound, value in tokens.get("estimated", {}).items():
+                estimated.add_metric([*about, bound], value)
+            if "measured" in tokens:
+                measured.add_metric(about, tokens["measured"])
+            if "errorPercent" in tokens:
+                error.add_metric(about, tokens["errorPercent"] / 100)
+        yield from (estimated, measured, error)
 
 
 class JsonFormatter(logging.Formatter):
