@@ -1,6 +1,8 @@
 """Arguments as vLLM reads them. Every case here was tried on the parser of vLLM 0.32.0, unless the test says that vLLM ignores something."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmfleet.vllm.catalogue import catalogue
 from llmfleet.vllm.command_line import Reading, read
@@ -307,3 +309,38 @@ def test_a_value_that_may_be_a_key_is_not_repeated(items: list[str]) -> None:
     assert found.problems
     told = " ".join(f"{problem.flag} {problem.rule} {problem.remedy}" for problem in found.problems)
     assert "sk-secret" not in told
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        ["--additional-config", "{" * 4000 + "}"],
+        ["--hf-overrides", "[" * 4000],
+        ["--lora-modules", "[" * 4000 + ","],
+        ["-cc.a", "[" * 4000],
+        ["-cc" + ".a" * 2000, "1"],
+        *(["-cc" + ".a" * 16, "[" * depth + "]" * depth] for depth in range(900, 1000, 5)),
+        *(["--hf-overrides", '{"a":' * depth + "1" + "}" * depth] for depth in (100, 600)),
+        ["--kv-events-config", '{"hwm": ' + "9" * 4000 + "}"],
+        ["--kv-events-config", '{"hwm": "' + "9" * 4000 + '"}'],
+        ["--kv-events-config", '{"hwm": 1e999}'],
+        ["--max-num-batched-tokens", "9" * 400 + "k"],
+        ["--max-num-batched-tokens", "9" * 4000],
+        ["--seed", "9" * 5000],
+    ],
+)
+def test_nothing_that_a_person_may_write_is_too_much(items: list[str]) -> None:
+    reading(*items)
+
+
+WRITTEN = st.one_of(st.sampled_from(sorted(NEWEST.spellings)), st.text(alphabet='-_.=+aO139kK{}[]": ', max_size=12), st.text(max_size=8))
+
+
+@given(st.lists(st.tuples(WRITTEN, WRITTEN).map("".join) | WRITTEN, max_size=6))
+def test_whatever_is_written_is_read(items: list[str]) -> None:
+    assert all(0 <= problem.index < len(items) for problem in reading(*items).problems)
+
+
+def test_problems_are_told_as_far_as_anybody_reads() -> None:
+    assert len(reading(*[f"--nonsense-{number}" for number in range(128)]).problems) == 128
+    assert len(reading("--kv-events-config", "{" + ", ".join(f'"k{number}": 1' for number in range(300)) + "}").problems) == 16

@@ -10,6 +10,7 @@ No message repeats a value: it may be a key, and messages end up in conditions a
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from llmfleet.vllm import versions
@@ -18,6 +19,8 @@ from llmfleet.vllm.flag_values import PLUGIN_FLAGS, value_faults, value_of
 from llmfleet.vllm.suggestions import nearest
 from llmfleet.vllm.tokens import NEGATIVE_NUMBER, Problem, Token, tokenised
 
+MOST_PROBLEMS: Final = 16
+"""After so many, values are no longer looked into and nothing is suggested: nobody reads further, and looking for near names takes 10 ms each."""
 _ATTACHED: Final = re.compile(r"(-[a-z]{2,})(\d+)")
 
 
@@ -165,7 +168,7 @@ class _Reader:
             self.occurrences.append(Occurrence(flag, token.index, short[1], (short[2],)))
             return 0
         spelling = token.text.partition("=")[0]
-        near = nearest(spelling, self.catalogue.spellings)
+        near = nearest(spelling, self.catalogue.spellings) if len(self.problems) < MOST_PROBLEMS else []
         remedy = f"did you mean {', '.join(near)}?" if near else "see the flags of that version in vLLM's documentation"
         self.problem(token, f"is no flag of vLLM {self.catalogue.version}", remedy)
         return None
@@ -174,6 +177,8 @@ class _Reader:
         """Read the values, and tell what vLLM refuses in them."""
         plugins = frozenset(occurrence.flag.name for occurrence in self.occurrences) & {*PLUGIN_FLAGS.values()}
         for place, occurrence in enumerate(self.occurrences):
+            if len(self.problems) >= MOST_PROBLEMS:
+                return
             flag, values = occurrence.flag, []
             for text in occurrence.texts:
                 try:
@@ -182,7 +187,7 @@ class _Reader:
                     self.problems.append(Problem(occurrence.index, occurrence.spelled, str(error), ""))
                     continue
                 values.append(value)
-                for fault in value_faults(text, value, flag, self.catalogue, plugins):
+                for fault in islice(value_faults(text, value, flag, self.catalogue, plugins), MOST_PROBLEMS):
                     spelled = f"{flag.name}.{fault.path}" if fault.path else occurrence.spelled
                     self.problems.append(Problem(occurrence.index, spelled, fault.rule, fault.remedy, fault.pluggable))
             self.occurrences[place] = Occurrence(flag, occurrence.index, occurrence.spelled, occurrence.texts, tuple(values), occurrence.negated)

@@ -47,7 +47,10 @@ def human_integer(text: str) -> int:
     if not (match := _HUMAN.fullmatch(text)):
         return int(text)
     number, suffix = match.groups()
-    return int(float(number) * _DECIMAL[suffix]) if suffix in _DECIMAL else int(number) * _BINARY[suffix]
+    try:
+        return int(float(number) * _DECIMAL[suffix]) if suffix in _DECIMAL else int(number) * _BINARY[suffix]
+    except OverflowError:
+        raise ValueError("is larger than any number") from None
 
 
 def value_of(text: str, flag: Flag) -> object:
@@ -110,7 +113,7 @@ def value_faults(text: str, value: object, flag: Flag, catalogue: Catalogue, plu
 def _json(text: str) -> object:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError('takes JSON: double quotes round texts, no comma at the end, as in {"key": "value"}') from None
 
 
@@ -135,7 +138,7 @@ def _lora_faults(text: str) -> Iterator[Fault]:
         return
     try:
         adapter = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         yield Fault("", "takes name=path, or JSON", 'write for instance {"name": "sql", "path": "/models/sql"}')
         return
     if not isinstance(adapter, dict) or not {"name", "path"} <= adapter.keys() or adapter.keys() - {*LORA_FIELDS}:

@@ -127,8 +127,9 @@ def _typed_faults(value: object, kind: str, schema: Mapping[str, Any], catalogue
         yield Fault(path, f"takes {_EXPECTED[kind]}", "")
         return
     if kind in ("integer", "number"):
-        number = float(value) if isinstance(value, str | int | float) else 0.0
-        if rule := out_of_bounds(number, schema.get("minimum"), schema.get("maximum"), schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")):
+        if rule := out_of_bounds(
+            _as_number(value), schema.get("minimum"), schema.get("maximum"), schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+        ):
             yield Fault(path, rule, "")
     elif isinstance(value, list):
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
@@ -170,7 +171,15 @@ def _integer(value: object) -> int | None:
         return int(value)
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
-    return int(float(value)) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+    return int(value.partition(".")[0]) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+
+
+def _as_number(value: object) -> float:
+    """The number that a value stands for, which has the type of one; an integer stays one, for it may be larger than any float."""
+    if isinstance(value, str):
+        integer = _integer(value)
+        return float(value) if integer is None else integer
+    return value if isinstance(value, int | float) else 0
 
 
 def _number(text: str) -> bool:

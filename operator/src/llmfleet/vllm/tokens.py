@@ -15,6 +15,8 @@ NEGATIVE_NUMBER: Final = re.compile(r"^-\d+$|^-\d*\.\d+$")
 """argparse's own notion of a negative number: a value, not a flag."""
 _KEY: Final = re.compile(r"(?<=--)[^.]*")
 """What vLLM replaces underscores in: everything before the first dot."""
+DEEPEST: Final = 16
+"""Dotted keys of one item; the deepest object of vLLM has three."""
 _SHORT: Final = re.compile(r"-[A-Za-z]{1,3}(?:\d{1,4}$|\.[a-z_.]+)?")
 _OPTIMIZATION: Final = "--optimization-level"
 
@@ -71,13 +73,21 @@ def tokenised(items: Sequence[str]) -> tuple[list[Token], list[Problem]]:
         if key.endswith("+"):
             key, text = key[:-1], json.dumps(text.split(","))
         name, *keys = key.split(".")
+        if len(keys) > DEEPEST:
+            problems.append(Problem(token.index, name, f"has more than {DEEPEST} dotted keys", "no object of vLLM is so deep"))
+            continue
         _, value = gathered.setdefault(name, (token, {}))
         for path in _merge(value, _nested(keys, _loosely(text))):
             rule = f"says {name}.{path} again: vLLM takes the last and ignores the other"
             problems.append(Problem(token.index, token.spelled, rule, "keep one of them"))
     for name, (token, value) in gathered.items():
         spelled = token.spelled.split(".", 1)[0]
-        rest += [Token(name, token.index, spelled), Token(json.dumps(value), token.index, "")]
+        try:
+            gathered_text = json.dumps(value)
+        except RecursionError:
+            problems.append(Problem(token.index, token.spelled, "is nested too deeply", "no object of vLLM is so deep"))
+            continue
+        rest += [Token(name, token.index, spelled), Token(gathered_text, token.index, "")]
     return rest, problems
 
 
@@ -116,7 +126,7 @@ def _loosely(text: str) -> object:
     """The value of a dotted key: JSON if it can be read so, else a number such as 16k, else text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             return human_integer(text)
         except ValueError:
