@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,20 @@ def test_the_archive_launches_and_passes_the_exit_code_on(archive: Path) -> None
     result = run(archive, "launch", "--port=0", "--", sys.executable, "-c", "import sys; print('out'); sys.exit('no reason')")
     assert (result.returncode, result.stdout) == (1, "out\n")
     assert "no reason\n" in result.stderr
+
+
+def test_nothing_of_the_package_that_needs_libraries_is_in_it(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as content:
+        names = content.namelist()
+    assert "llmfleet_runtime/launcher.py" in names
+    assert [name for name in names if "/model" in name or "__pycache__" in name] == []
+
+
+@pytest.mark.parametrize("command", [("inspect", "hf://acme/tiny"), ("fetch", "hf://acme/tiny", "/cache/tiny")])
+def test_what_it_cannot_do_it_says_and_where_it_can_be_done(archive: Path, command: tuple[str, ...]) -> None:
+    result = run(archive, *command)
+    assert result.returncode == 1
+    assert f"llmfleet: {command[0]} runs in the runtime's image, as python3 -m llmfleet_runtime {command[0]}" in result.stderr
 
 
 def test_a_launch_without_a_command_is_refused(archive: Path) -> None:

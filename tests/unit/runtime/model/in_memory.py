@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from llmfleet_runtime.model.failure import ModelFailure
+from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.store import Digest, File, Listing
 from tests.integration.model_sources import models
 
@@ -17,6 +17,8 @@ class InMemory:
     revision: str | None = "abc"
     refusals: list[ModelFailure] = field(default_factory=list)
     """Raised one after the other by what is asked next."""
+    closed: frozenset[str] = frozenset()
+    """Files whose content is refused."""
     most_per_read: int = 1 << 30
     """The source breaks off after so many bytes."""
     reads: list[tuple[str, int]] = field(default_factory=list)
@@ -27,6 +29,8 @@ class InMemory:
 
     def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:
         self._refuse()
+        if file.name in self.closed:
+            raise ModelFailure(Reason.MODEL_ACCESS_DENIED, "revoked")
         self.reads.append((file.name, start))
         stop = min(stop, start + self.most_per_read)
         for at in range(start, stop, 1000):
