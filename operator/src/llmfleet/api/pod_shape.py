@@ -32,12 +32,13 @@ class Shape:
     choices: tuple[str, ...] = ()
     """Of a string: all that it may be; empty is anything."""
 
-    def identity(self, item: object) -> tuple[object, ...] | None:
-        """What tells an item of this list from the others; None where it is no item of such a list or lacks a key."""
+    def identity(self, item: object) -> tuple[str | int, ...] | None:
+        """What tells an item of this list from the others; None where it is no item of such a list, or lacks a key."""
         if not self.keys or not isinstance(item, Mapping):
             return None
-        values = tuple(item.get(key, default or None) for key, default in self.keys.items())
-        return None if None in values else values
+        values = [item.get(key, default or None) for key, default in self.keys.items()]
+        scalars = tuple(value for value in values if isinstance(value, str | int))
+        return scalars if len(scalars) == len(values) else None
 
 
 @cache

@@ -93,6 +93,11 @@ def test_two_items_of_the_same_key_are_refused(spec: dict[str, Any], path: str) 
     assert fields_found(template_shape, **pod(**spec)) == [f"{ROOT}.{path}"]
 
 
+@pytest.mark.parametrize("key", [[], {}, None, 1.5])
+def test_a_key_that_is_none_is_ill_typed_and_no_more(key: object) -> None:
+    assert fields_found(template_shape, **pod(volumes=[{"name": key}, {"name": key}]))[0] == f"{ROOT}.volumes[0].name"
+
+
 def test_ports_of_two_protocols_are_two() -> None:
     assert found(template_shape, **pod(containers=[{"name": "x", "ports": [{"containerPort": 1}, {"containerPort": 1, "protocol": "UDP"}]}])) == []
 
