@@ -100,6 +100,19 @@ class Fleet:
         assert service is not None
         return f"http://{service['spec']['clusterIP']}/v1"
 
+    def read(self, url: str, *, key: str | None = None) -> tuple[int, str]:
+        """Return status and body of a GET where Services and pods are routed."""
+        program = (
+            "import sys, urllib.request as r, urllib.error as e\n"
+            "try: answer = r.urlopen(r.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]} if sys.argv[2] else {}), timeout=20)\n"
+            "except e.HTTPError as error: answer = error\n"
+            "print(answer.status); print(answer.read().decode(), end='')"
+        )
+        done = subprocess.run(self.cluster.inside([sys.executable, "-c", program, url, key or ""]), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        status, _, body = done.stdout.partition("\n")
+        return int(status), body
+
     def chat(self, url: str, model: str, **options: int) -> subprocess.Popen[str]:
         """Start clients where Services are routed; see e2e.chat."""
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]

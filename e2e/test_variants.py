@@ -1,5 +1,7 @@
 """Every typed field arrives in a real vLLM as it was asked for, and the KV cache holds the tokens that the plan said."""
 
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -11,9 +13,12 @@ import pytest
 
 from e2e import host_engines
 from e2e.cluster import tiny_model, vllm_environment
+from e2e.fleet import Fleet
 from e2e.host_engines import HostEngines
 from e2e.readback import Readback, disagreements
-from e2e.variants import CLAIM, KEYS, OBJECTS, VARIANTS, Variant
+from e2e.variants import CLAIM, KEYS, OBJECTS, ON_THE_NODE, VARIANTS, Variant
+from e2e.waiting import eventually
+from llmfleet import names
 from llmfleet.api.accelerator import built_in_profiles
 from llmfleet.api.facts import ModelFacts
 from llmfleet.planning.figures import NOTHING
@@ -21,6 +26,11 @@ from llmfleet.planning.parse import parse
 from llmfleet.planning.plan import Plan, plan
 from llmfleet.resources.blueprint import Blueprint, Owner, Platform
 from llmfleet.resources.children import children
+
+ALL_ON_THE_NODE = "LLMFLEET_VARIANTS"
+"""Variable that is set to `all` by `make variants`."""
+
+NODE_VARIANTS = [variant for variant in VARIANTS if variant.name in ON_THE_NODE or os.environ.get(ALL_ON_THE_NODE) == "all"]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +57,41 @@ def test_vllm_starts_on_this_machine_with_exactly_what_was_asked(variant: Varian
         *disagreements(variant, said, model=f"/models/{variant.model}"),
         *missed_tokens(variant, plan(service.spec, facts(variant.model), blueprint.profile, vllm_environment.VLLM_VERSION), said),
     ] == []
+
+
+@pytest.fixture(scope="module")
+def objects(fleet: Fleet, namespace: str) -> None:
+    """What variants refer to, in the module's namespace."""
+    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=list(OBJECTS))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("objects")
+@pytest.mark.parametrize("variant", NODE_VARIANTS, ids=lambda variant: variant.name)
+async def test_vllm_starts_on_the_node_with_exactly_what_was_asked(variant: Variant, fleet: Fleet, namespace: str) -> None:
+    fleet.kubectl.must("apply", "-f", "-", given=variant.manifest(namespace))
+    try:
+        fleet.wait_ready(variant.name, namespace)
+        (pod,) = fleet.ready_engines(variant.name, namespace)
+        base, key = f"http://{pod['status']['podIP']}:{names.ENGINE_PORT}", KEYS[0] if variant.name == "api-keys" else None
+        log = fleet.kubectl.must("-n", namespace, "logs", pod["metadata"]["name"], "-c", "engine", "--tail=-1")
+        models = json.loads(fleet.read(f"{base}/v1/models", key=key)[1])["data"]
+        said = Readback(log, fleet.read(f"{base}/metrics")[1], tuple(models))
+        assert list(disagreements(variant, said, model=f"/models/{variant.model}")) == []
+        if "memoryUtilization" not in variant.spec.get("engine", {}):
+            await eventually(lambda: _tokens_by_status(fleet, variant, namespace, said), within_seconds=30)
+    finally:
+        fleet.kubectl.must("-n", namespace, "delete", "llm", variant.name, "--cascade=foreground", "--timeout=120s")
+
+
+def _tokens_by_status(fleet: Fleet, variant: Variant, namespace: str, said: Readback) -> bool:
+    """The plan in the status, estimated and measured, is what the log says."""
+    tokens = fleet.service(variant.name, namespace)["status"]["plan"].get("kvTokens", {})
+    low, high = (tokens.get("estimated", {}).get(bound, 0) for bound in ("low", "high"))
+    assert tokens.get("measured") == said.kv_tokens, (tokens, said.kv_tokens)
+    assert low <= (said.kv_tokens or 0) <= high, (tokens, said.kv_tokens)
+    assert low == high or variant.name == "draft", tokens
+    return True
 
 
 @cache

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from e2e.cluster.images import VLLM_CPU
+
 CLAIM: Final = "models"
 """Claim with the tiny models in every test's namespace."""
 
@@ -51,7 +53,7 @@ class Variant:
     """Further words of the log."""
 
     def manifest(self, namespace: str = "variants") -> dict[str, Any]:
-        """Return the LLMService: on the CPU, without compilation and with a KV cache of 64 MiB unless the variant says otherwise."""
+        """Return the LLMService: on the CPU of the test node, without compilation and with a KV cache of 64 MiB unless the variant says otherwise."""
         spec = {name: dict(value) if isinstance(value, Mapping) else value for name, value in self.spec.items()}
         spec["model"] = {"source": f"pvc://{CLAIM}/{self.model}", **spec.get("model", {})}
         spec["accelerator"] = {"profile": "cpu"}
@@ -59,7 +61,7 @@ class Variant:
         memory = {} if engine.keys() & {"kvCacheMemory", "memoryUtilization"} else {"kvCacheMemory": "64Mi"}
         # Two ranks on one node of memory would be refused: by itself vLLM binds each to one of its own.
         free_threads = {"env": [{"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"}]} if "parallelism" in spec else {}
-        spec["engine"] = {"enforceEager": True, **memory, **free_threads, **engine}
+        spec["engine"] = {"image": VLLM_CPU, "enforceEager": True, **memory, **free_threads, **engine}
         return {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": {"name": self.name, "namespace": namespace}, "spec": spec}
 
     def expected(self, model: str) -> dict[str, Any]:
@@ -88,9 +90,9 @@ VARIANTS: Final = (
     Variant(
         "length-auto",
         "tiny",
-        {"model": {"maxLength": "auto"}, "engine": {"kvCacheMemory": "600k"}},
-        {"max_model_len": -1, "kv_cache_memory_bytes": 600_000},
-        length=1024,
+        {"model": {"maxLength": "auto"}, "engine": {"kvCacheMemory": "1Mi"}},
+        {"max_model_len": -1, "kv_cache_memory_bytes": _MIB},
+        length=1920,
     ),
     Variant("length-binary", "tiny", {"model": {"maxLength": "1K"}}, {"max_model_len": 1024}, length=1024),
     Variant("float32", "tiny", {"model": {"dtype": "float32"}}, {"dtype": "float32"}, engine={"dtype": "torch.float32"}),
