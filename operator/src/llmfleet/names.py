@@ -101,6 +101,9 @@ DOWNLOAD_CONTAINER: Final = "download"
 ADAPTER_CONTAINER: Final = "adapter-"
 """Init containers that fetch adapters, with the adapter's place in spec.adapters.items behind it."""
 
+COMPILE_CACHE_CONTAINER: Final = "compile-cache"
+"""Init container that makes the directory for compiled graphs on the cache's claim."""
+
 MODEL_DIR: Final = "/models"
 """Where the volume with the model is mounted, read-only: the claim or image of its source, or the cache."""
 

@@ -4,12 +4,14 @@ import json
 import re
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmfleet.api.accelerator import built_in_profiles
 from llmfleet.reconcile.desired import Accepted, Installation, desired
 from llmfleet.resources.blueprint import Platform
+from tests.unit.resources.specifications import SPECS
 
 INSTALLATION = Installation(Platform("runtime:1", 3), built_in_profiles(), "nvidia")
 NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,48}[a-z0-9])?", fullmatch=True).filter(lambda name: len(name) <= 50)
@@ -39,3 +41,10 @@ def test_children_hold_their_promises(name: str, tensor: int, pipeline: int, env
     for child in decision.children:
         assert json.loads(json.dumps(child)) == child
         assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", child["metadata"]["name"])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_reviewed_specification_passes_the_checks(name: str) -> None:
+    raw = {"metadata": {"name": "qwen", "namespace": "chat", "uid": "u1"}, "spec": SPECS[name], "apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService"}
+    decision = desired(raw, INSTALLATION, {})
+    assert isinstance(decision, Accepted), decision

@@ -31,6 +31,8 @@ def template(blueprint: Blueprint) -> Manifest:
     """Return the pod template of an engine replica."""
     owner, spec, profile = blueprint.owner, blueprint.spec, blueprint.profile
     location = locate(blueprint)
+    served = arguments(spec, name=owner.name, places=location.places)
+    compile_cache = _compile_cache(blueprint, served) if cache_claim(blueprint) is not None else None
     metadata: Manifest = {"labels": {**spec.template.metadata.labels, **owner.labels, **owner.selector}}
     annotations = dict(spec.template.metadata.annotations)
     if blueprint.configuration:
@@ -44,8 +46,12 @@ def template(blueprint: Blueprint) -> Manifest:
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "terminationGracePeriodSeconds": int(spec.rollout.drain_timeout_seconds + STOP_MARGIN_SECONDS),
-        "initContainers": [_runtime_container(blueprint), *location.init_containers],
-        "containers": [_engine_container(blueprint, location)],
+        "initContainers": [
+            _runtime_container(blueprint),
+            *([_compile_cache_container(blueprint, compile_cache)] if compile_cache else ()),
+            *location.init_containers,
+        ],
+        "containers": [_engine_container(blueprint, location, served, compile_cache)],
         "volumes": [*_volumes(blueprint), *location.volumes],
     }
     if profile.runtime_class_name:
@@ -83,10 +89,8 @@ def _theirs(container: Manifest) -> Manifest:
     return {**container, "securityContext": {**without_privileges(), **container.get("securityContext", {})}}
 
 
-def _engine_container(blueprint: Blueprint, location: Location) -> Manifest:
+def _engine_container(blueprint: Blueprint, location: Location, served: list[str], compile_cache: str | None) -> Manifest:
     spec = blueprint.spec
-    served = arguments(spec, name=blueprint.owner.name, places=location.places)
-    environment = _environment(blueprint, location)
     mounts: list[Manifest] = [
         {"name": names.VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR, "readOnly": True},
         {"name": names.VOLUME_HOME, "mountPath": names.HOME_DIR},
@@ -94,8 +98,8 @@ def _engine_container(blueprint: Blueprint, location: Location) -> Manifest:
         {"name": names.VOLUME_SHM, "mountPath": names.SHM_DIR},
         *location.mounts,
     ]
-    if cache_claim(blueprint) is not None:
-        mounts.append({"name": names.VOLUME_MODEL, "mountPath": names.COMPILE_CACHE_DIR, "subPath": _compile_cache(blueprint, served)})
+    if compile_cache:
+        mounts.append({"name": names.VOLUME_MODEL, "mountPath": names.COMPILE_CACHE_DIR, "subPath": compile_cache})
     container: Manifest = {
         "name": names.ENGINE_CONTAINER,
         "image": blueprint.image,
@@ -111,7 +115,7 @@ def _engine_container(blueprint: Blueprint, location: Location) -> Manifest:
             "serve",
             *served,
         ],
-        "env": environment,
+        "env": _environment(blueprint, location),
         "ports": [
             {"name": names.PORT_HTTP, "containerPort": names.ENGINE_PORT, "protocol": "TCP"},
             {"name": names.PORT_LAUNCHER, "containerPort": names.LAUNCHER_PORT, "protocol": "TCP"},
@@ -142,6 +146,20 @@ def _runtime_container(blueprint: Blueprint) -> Manifest:
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": names.VOLUME_RUNTIME, "mountPath": names.RUNTIME_DIR}],
+    }
+
+
+def _compile_cache_container(blueprint: Blueprint, directory: str) -> Manifest:
+    """Make the directory as the engine's own user: one that the kubelet makes for a subPath is root's, with the mode of the volume's root."""
+    make = "import os, sys; os.umask(0o002); os.makedirs(sys.argv[1], exist_ok=True)"
+    return {
+        "name": names.COMPILE_CACHE_CONTAINER,
+        "image": blueprint.platform.runtime_image,
+        "command": ["python3", "-c", make, f"{names.MODEL_DIR}/{directory}"],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": names.VOLUME_MODEL, "mountPath": names.MODEL_DIR}],
     }
 
 
