@@ -184,6 +184,38 @@ def test_targets_exclude_kinds_of_layers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"linear": "fp8"}, "linear"),
+        ({"linear": "nvfp4_per_token"}, "linear"),
+        ({"moe": {"weight": "int8"}}, "moe.weight"),
+        ({"targets": {"*.up_proj": "fp8"}}, "targets.*.up_proj"),
+        ({"targets": {"re:(": "mxfp8"}}, "targets.re:("),
+    ],
+)
+def test_formats_that_vllm_does_not_know_are_refused(config: dict[str, Any], path: str) -> None:
+    assert refused(quantization.settings, quantization={"method": "online", "config": config}).startswith(f"spec.quantization.config.{path}: ")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"linear": "fp8_per_block", "moe": "nvfp4_per_token", "ignore": ["lm_head"]},
+        {"linear": {"weight": "fp8_per_channel_static", "activation": "fp8_per_token"}},
+        {"targets": {"re:.*up.*": "mxfp8", "*.down_proj": "fp8_per_tensor"}},
+    ],
+)
+def test_formats_that_vllm_knows_are_taken(config: dict[str, Any]) -> None:
+    assert said(quantization.settings, quantization={"method": "online", "config": config}) == ()
+
+
+def test_formats_are_those_of_the_version() -> None:
+    fields = {"quantization": {"method": "online", "config": {"moe": {"weight": "nvfp4_per_token"}}}}
+    assert said(quantization.settings, **fields) == ()
+    assert "no format that vLLM knows" in refused(quantization.settings, engine={"version": "0.31.0"}, **fields)
+
+
+@pytest.mark.parametrize(
     ("configuration", "method"),
     [
         ({"quant_method": "compressed_tensors"}, "compressed-tensors"),

@@ -13,6 +13,7 @@ from llmfleet.planning.checks import extra_args
 from llmfleet.planning.checks.check import check
 from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
+from llmfleet.vllm import online_quantization
 from llmfleet.vllm.catalogue import ClosedSet
 from llmfleet.vllm.checkpoint import Reading, reading
 from llmfleet.vllm.json_values import faults
@@ -131,15 +132,13 @@ def settings(subject: Subject) -> Iterator[Violation]:
     """The settings of an online method are read by vLLM's parser, and `online` is nothing without them (config/quantization.py)."""
     config, method, known = subject.spec.quantization.config, subject.spec.quantization.method, subject.catalogue
     if known is not None and (name := known.flags["--quantization-config"].object):
-        for fault in faults(config, name, known):
+        for fault in (*faults(config, name, known), *online_quantization.faults(config, subject.version)):
             yield Violation(f"spec.quantization.config.{fault.path}".rstrip("."), "", fault.rule, fault.remedy)
     if method == "online" and not config:
         remedy = 'for instance {"linear": {"weight": "fp8_per_tensor_static"}}, or choose a method such as fp8_per_tensor'
         yield Violation("spec.quantization.config", "", "is empty, and the method online says nothing by itself", remedy)
     elif config and method is None and _is_plain(subject):
         yield Violation("spec.quantization.config", "", "would be ignored without a method: the checkpoint is not quantized", f"set {FIELD} to online")
-    elif "targets" in config and ("linear" in config or "moe" in config):
-        yield Violation("spec.quantization.config.targets", "", "excludes linear and moe", "remove the one or the others")
 
 
 def _reading(subject: Subject) -> Reading | None:
