@@ -207,6 +207,16 @@ LOGS = {
     "gpt-oss-120b on H100": Log(
         "vllm-project/vllm#27508", "0.11.0", example("gpt-oss-120b"), H100, {"engine": {"memoryUtilization": 0.95, "maxBatchedTokens": 1024}}, 65.9651, 1.71
     ),
+    "gpt-oss-120b on H100, Triton": Log(
+        "a site's notes of 2026-08-04, one of eight H100",
+        "0.25.1",
+        example("gpt-oss-120b"),
+        H100,
+        {"model": {"maxLength": 131_072}, "engine": {"memoryUtilization": 0.95, "maxBatchedTokens": 1024}},
+        61.29,
+        10.52,
+        303_646,
+    ),
     "Qwen3-30B-A3B on four A10": Log("vllm-project/vllm#17469", "0.8.5", example("qwen3-30b-a3b"), A10, {"parallelism": {"tensor": 4}}, 14.2474),
 }
 
@@ -218,3 +228,20 @@ def test_what_a_server_logged_lies_between_the_bounds(log: Log) -> None:
     assert log.weights_gib is None or within(log.weights_gib, plan.weights), plan.weights
     assert log.kv_cache_gib is None or within(log.kv_cache_gib, plan.kv_cache), plan.kv_cache
     assert log.kv_tokens is None or (plan.kv_tokens is not None and plan.kv_tokens.low <= log.kv_tokens <= plan.kv_tokens.high), plan.kv_tokens
+
+
+@pytest.mark.parametrize(
+    ("facts", "parts", "took_gib"),
+    [
+        pytest.param(example("llama-3.1-8b-instruct"), {"engine": {"maxSequences": 256, "maxBatchedTokens": 2048}}, 0.55, id="8B, 51 and 35 graphs (0.15)"),
+        pytest.param(
+            described(**{**LLAMA_8B, "model_type": "mistral", "num_hidden_layers": 40, "hidden_size": 5120, "intermediate_size": 16_384}),
+            {"parallelism": {"tensor": 2}},
+            0.08,
+            id="Ministral-3-14B on two H100, 51 and 51 graphs (0.12)",
+        ),
+        pytest.param(example("qwen3-32b"), {}, 3.17, id="a 32B of 64 layers (0.8.3, vllm-project/vllm#16301)"),
+    ],
+)
+def test_recorded_graphs_took_what_lies_between_the_bounds(facts: ModelFacts, parts: dict[str, Any], took_gib: float) -> None:
+    assert within(took_gib, planned(facts, H100, **parts).cuda_graphs)

@@ -87,7 +87,7 @@ def engine(spec: LLMServiceSpec, architecture: Architecture, profile: Accelerato
         if spec.engine.chunked_prefill is False:
             max_batched_tokens = max(max_batched_tokens, max_length)
         max_batched_tokens = min(max_batched_tokens, max_sequences * max_length)
-    piecewise, full, largest = _graphs(spec, profile, max_sequences, max_batched_tokens)
+    piecewise, full, largest = _graphs(spec, architecture, profile, max_sequences, max_batched_tokens)
     return Engine(
         max_length=max_length,
         auto_length=asked == "auto",
@@ -166,7 +166,7 @@ def _overlapping_steps(spec: LLMServiceSpec, profile: AcceleratorProfile) -> int
     return stages + 1
 
 
-def _graphs(spec: LLMServiceSpec, profile: AcceleratorProfile, max_sequences: int, max_batched_tokens: int) -> tuple[int, int, int]:
+def _graphs(spec: LLMServiceSpec, architecture: Architecture, profile: AcceleratorProfile, max_sequences: int, max_batched_tokens: int) -> tuple[int, int, int]:
     """Graphs of parts, graphs of whole steps, and tokens of the largest."""
     level = 2 if spec.engine.optimization_level is None else spec.engine.optimization_level
     if spec.engine.enforce_eager or level == 0 or profile.vendor in (Vendor.CPU, Vendor.GOOGLE):
@@ -174,6 +174,9 @@ def _graphs(spec: LLMServiceSpec, profile: AcceleratorProfile, max_sequences: in
     guesses = spec.engine.speculative.tokens if spec.engine.speculative is not None else 0
     ceiling = 1024 if (profile.compute_capability or "").startswith("10.") else 512
     largest = min(max_sequences * (1 + guesses) * 2, ceiling, max_batched_tokens)
+    if architecture.model_type == "gpt_oss":
+        # model_executor/models/config.py, GptOssForCausalLMConfig.
+        largest = min(1024, max_batched_tokens)
     small = range(1, min(largest, 32) + 1) if spec.engine.performance_mode == "interactivity" else (1, 2, 4)
     sizes = {size for size in (*small, *range(8, min(largest + 1, 256), 8), *range(256, largest + 1, 16)) if size <= largest}
     sizes |= {size for size in (max_batched_tokens, max_sequences * (1 + guesses)) if size <= largest}

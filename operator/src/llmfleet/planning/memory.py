@@ -20,11 +20,11 @@ LOGITS_BYTES: Final = Range(2, 18)
 """Bytes per request and token of the vocabulary while sampling. Low: the logits alone, in the model's dtype (the second model runner samples from them in
 place). High: logits, the gathered copy, and a float32 copy, probabilities, their exponentials and the sorted ones beside them (the first one)."""
 
-GRAPH_BYTES: Final = MIB
-"""Least that one recorded graph takes of the driver (gpu_model_runner.py, profile_cudagraph_memory: "at least 1 MiB per graph")."""
+GRAPH_BYTES: Final = MIB // 2
+"""Least that one recorded graph takes of the driver: vLLM's estimate has 1 MiB at least (gpu_model_runner.py, profile_cudagraph_memory), servers told 0.8."""
 
-GRAPH_LAYER_BYTES: Final = 12 * 32 * 1024
-"""Most that one layer adds to a recorded graph: a dozen kernels, each a node of up to 32 KiB with its parameters."""
+GRAPH_LAYER_BYTES: Final = 24 * 32 * 1024
+"""Most that one layer adds to a recorded graph: two dozen kernels, each a node of up to 32 KiB with its parameters."""
 
 FIRST_GRAPH_BYTES: Final = 512 * MIB
 """Most that libraries set aside when the first graph is recorded: workspaces in the graphs' own pool, of FlashInfer (394 MiB), cuBLAS and split attention."""
@@ -126,8 +126,8 @@ def cuda_graphs(architecture: Architecture, engine: Engine) -> Term:
     if not count:
         return Term("graphs", Range(0, 0), "none are recorded", "vLLM 0.32.0, config/vllm.py (_set_cudagraph_sizes)")
     tensors = engine.largest_graph * engine.element_bytes * (6 * architecture.hidden_size + 3 * architecture.intermediate_size) + FIRST_GRAPH_BYTES
-    high = count * max(2 * GRAPH_BYTES, len(architecture.layers) * GRAPH_LAYER_BYTES) + tensors
-    formula = f"{engine.piecewise_graphs} of parts and {engine.full_graphs} of whole steps, each 1 MiB at least, 384 KiB per layer at most"
+    high = count * max(2 * MIB, len(architecture.layers) * GRAPH_LAYER_BYTES) + tensors
+    formula = f"{engine.piecewise_graphs} of parts and {engine.full_graphs} of whole steps, each half a MiB at least, 0.75 MiB per layer at most"
     return Term("graphs", Range(count * GRAPH_BYTES, high), formula, "vLLM 0.32.0, v1/worker/gpu_model_runner.py (profile_cudagraph_memory)")
 
 
