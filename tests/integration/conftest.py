@@ -15,6 +15,7 @@ from e2e.cluster.controlplane import ControlPlane
 from e2e.kubectl import Kubectl
 from llmfleet.kube.client import Client
 from tests.integration import operator_process
+from tests.integration.kubelet import Kubelet, at_work
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,11 @@ def installed(control_plane: ControlPlane) -> Path:
     rights = [doc for doc in operator_process.rendered_chart() if doc["kind"] in operator_process.RIGHTS]
     subprocess.run([*kubectl, "create", "namespace", operator_process.NAMESPACE], check=True, capture_output=True)
     subprocess.run([*kubectl, "apply", "--server-side", "-f", "-"], input=yaml.safe_dump_all(rights), check=True, capture_output=True, text=True)
-    subprocess.run([*kubectl, "wait", "--for=condition=Established", "crd/llmservices.llmfleet.dev"], check=True, capture_output=True)
+    subprocess.run(
+        [*kubectl, "wait", "--for=condition=Established", "crd/llmservices.llmfleet.dev", "crd/acceleratorprofiles.llmfleet.dev"],
+        check=True,
+        capture_output=True,
+    )
     return operator_process.kubeconfig_of_the_account(control_plane, control_plane.kubeconfig.with_name("operator.kubeconfig"))
 
 
@@ -52,6 +57,13 @@ async def session(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[
 def client(control_plane: ControlPlane, session: aiohttp.ClientSession) -> Client:
     """The administrator's client."""
     return Client(lambda: (session, control_plane.server))
+
+
+@pytest.fixture
+async def kubelet(client: Client) -> AsyncIterator[Kubelet]:
+    """Pods of Jobs come to their end; a test may say to which."""
+    async with at_work(client) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster.controlplane import ControlPlane
+from tests.integration.kubelet import Kubelet
 from tests.integration.operator_process import Operator
 
 
@@ -19,7 +20,7 @@ def process(installed: Path, control_plane: ControlPlane, tmp_path_factory: pyte
 
 
 @pytest.fixture
-async def operator(process: Operator) -> Operator:
-    """The operator, leading."""
+async def operator(process: Operator, kubelet: Kubelet) -> Operator:
+    """The operator, leading, in a cluster where models can be looked at."""
     await process.leading()
     return process
