@@ -12,14 +12,12 @@ import json
 import os
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 from e2e.cluster.locations import REPOSITORY
 from e2e.cluster.progress import say, step
 from tools.catalogue.environment import interpreter
 
-INTROSPECTION = Path(__file__).resolve().parent / "introspect.py"
 CATALOGUES = REPOSITORY / "operator" / "src" / "llmfleet" / "vllm" / "catalogue"
 
 
@@ -27,9 +25,11 @@ def introspected(version: str) -> dict[str, Any]:
     """Return what the installed vLLM of this version says of itself."""
     python, packages = interpreter(version)
     # Nothing of the caller's environment may change a default: some of vLLM's come from VLLM_* variables.
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("VLLM_", "HF_"))} | {"PYTHONPATH": str(packages)}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("VLLM_", "HF_"))} | {
+        "PYTHONPATH": f"{packages}{os.pathsep}{REPOSITORY}"
+    }
     with step(f"ask vLLM {version} for its flags"):
-        answer = subprocess.run([python, "-P", str(INTROSPECTION)], env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        answer = subprocess.run([python, "-P", "-m", "tools.catalogue.introspect"], env=environment, check=True, stdout=subprocess.PIPE, text=True)
     catalogue: dict[str, Any] = json.loads(answer.stdout)
     if catalogue["version"] != version:
         raise SystemExit(f"the environment of vLLM {version} holds {catalogue['version']}")

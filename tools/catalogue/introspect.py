@@ -1,4 +1,4 @@
-"""Asks an installed vLLM for its flags and prints them as JSON; run by that vLLM's own Python, so it imports nothing of this repository.
+"""Asks an installed vLLM for its flags and prints them as JSON; run by that vLLM's own Python, so it imports nothing of this repository but schemas.py.
 
 What the parser knows is read from the parser, for that is what judges a command line: spellings, number of values, choices, and the function that converts a
 value. What is behind a JSON flag is read from pydantic's schema of the dataclass that vLLM converts it to. What vLLM checks only when the engine starts is read
@@ -26,8 +26,7 @@ from typing import Any
 sys.argv = ["introspect", "--help=all"]
 os.environ |= {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
 
-from pydantic import TypeAdapter  # noqa: E402
-from pydantic.json_schema import GenerateJsonSchema  # noqa: E402
+from tools.catalogue.schemas import BOUNDS, accepted, reduced, references  # noqa: E402
 
 READERS = {
     "str": "text",
@@ -59,9 +58,6 @@ ENGINE_MADE = ("ModelConfig", "ParallelConfig")
 PLATFORM_CHOICES = {"--mm-processor-device": ("cuda", "xpu")}
 """Choices that the parser has only on machines with such a device, added because a catalogue is made on a machine without one."""
 
-BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-"""Pydantic's names of bounds, and those of JSON schema."""
-
 
 def _first(*places: str) -> Any:
     """Return the first of "module:attribute" that exists: newest place first."""
@@ -72,114 +68,6 @@ def _first(*places: str) -> Any:
         except (ImportError, AttributeError):
             continue
     raise SystemExit(f"this vLLM has none of {', '.join(places)}: add the place to which it moved")
-
-
-BEFORE = "before"
-"""Keyword, of ours, of a schema that a function of vLLM's goes before."""
-
-
-class _Accepted(GenerateJsonSchema):
-    """The schema of what vLLM accepts, which is more than the type of the field where a function sees the value first."""
-
-    def function_before_schema(self, schema: Any) -> dict[str, Any]:
-        inner = self.generate_inner(schema["schema"])
-        return inner if _is_dataclass_schema(schema["schema"]) else {BEFORE: inner}
-
-    def enum_schema(self, schema: Any) -> dict[str, Any]:
-        if schema["cls"].__name__ == "AttentionBackendEnum":
-            return {}  # a set of its own, because more than the names of the enumeration is taken
-        values = [member.value for member in schema["members"]]
-        if all(isinstance(value, str) and "." not in value for value in values):
-            return {"enum": values, "type": "string"}
-        # Paths of classes, numbers and tuples stand behind names.
-        return {"enum": [member.name for member in schema["members"]] + [value for value in values if isinstance(value, int)]}
-
-    def function_wrap_schema(self, schema: Any) -> dict[str, Any]:
-        # vLLM's wrapping functions let None pass and leave the rest to the type.
-        return {"anyOf": [self.generate_inner(schema["schema"]), {"type": "null"}]}
-
-    def function_plain_schema(self, schema: Any) -> dict[str, Any]:
-        return {}
-
-    def handle_invalid_for_json_schema(self, schema: Any, error_info: str) -> dict[str, Any]:
-        return {}
-
-    def is_instance_schema(self, schema: Any) -> dict[str, Any]:
-        return {}
-
-    def callable_schema(self, schema: Any) -> dict[str, Any]:
-        return {}
-
-    def emit_warning(self, kind: Any, detail: str) -> None:
-        pass
-
-
-def _is_dataclass_schema(schema: Any) -> bool:
-    return schema["type"] in ("dataclass", "dataclass-args", "definitions", "definition-ref")
-
-
-KEYWORDS = ("type", "enum", "const", "items", "minItems", "maxItems", "minProperties", "prefixItems", "anyOf", "anyCase", "$ref", *BOUNDS.values())
-"""Keywords that are kept: those of JSON schema, and "anyCase" for names that are taken in any case, with dashes for underscores."""
-
-
-def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Return what a schema refers to, or itself."""
-    resolved: dict[str, Any] = definitions[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
-    return resolved
-
-
-def _before(schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
-    """Return what is accepted where a function goes before the type: names in any case, or else a text besides what the type takes, if that is no map."""
-    branches = _resolved(schema, definitions).get("anyOf", [schema])
-    branches = [deeper for branch in branches for deeper in _resolved(branch, definitions).get("anyOf", [branch])]
-    resolved = [_resolved(branch, definitions) for branch in branches]
-    if any("enum" in branch for branch in resolved) and all("enum" in branch or branch.get("type") == "null" for branch in resolved):
-        return _reduced({"anyOf": [branch | {"anyCase": True} if "enum" in branch else branch for branch in resolved]}, definitions)
-    is_map = all(branch.get("type") == "null" or isinstance(branch.get("additionalProperties"), dict) for branch in branches)
-    return _reduced({"anyOf": branches if is_map else [*branches, {"type": "string"}]}, definitions)
-
-
-def _reduced(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Return a schema without titles, descriptions and defaults, references by bare name."""
-    if schema is True or schema == {}:
-        return {}
-    if BEFORE in schema:
-        return _before(schema[BEFORE], definitions)
-    reduced: dict[str, Any] = {}
-    for keyword in KEYWORDS:
-        if keyword not in schema:
-            continue
-        value = schema[keyword]
-        if keyword == "$ref":
-            if not {*KEYWORDS, "properties", BEFORE} & _resolved(schema, definitions).keys():
-                return {}
-            value = value.rsplit("/", 1)[-1]
-        elif keyword == "items":
-            value = _reduced(value, definitions)
-        elif keyword in ("anyOf", "prefixItems"):
-            value = [_reduced(each, definitions) for each in value]
-            if keyword == "anyOf":
-                flat = [branch for each in value for branch in each.get("anyOf", [each])]
-                value = [branch for place, branch in enumerate(flat) if branch not in flat[:place]]
-        reduced[keyword] = value
-    if reduced.get("anyOf") and {} in reduced["anyOf"]:
-        return {}
-    if len(reduced.get("anyOf", ())) == 1:
-        return reduced["anyOf"][0]
-    values = schema.get("additionalProperties")
-    if isinstance(values, dict) and (of_each := _reduced(values, definitions)):
-        reduced["additionalProperties"] = of_each
-    if "oneOf" in schema or "allOf" in schema:
-        return {}
-    return reduced
-
-
-def _references(schema: Any) -> set[str]:
-    """Return the names that a schema, or anything that holds schemas, refers to."""
-    if isinstance(schema, dict):
-        own = {schema["$ref"]} if isinstance(schema.get("$ref"), str) else set()
-        return own.union(*(_references(value) for value in schema.values()))
-    return set().union(*(_references(value) for value in schema)) if isinstance(schema, list) else set()
 
 
 def _sentence(text: str | None) -> str:
@@ -305,8 +193,7 @@ class Introspection:
     def object(self, kind: type) -> str:
         """Return the name under which the fields of a dataclass stand in `objects`, and put them there."""
         if kind.__name__ not in self.objects:
-            schema: dict[str, Any] = TypeAdapter[Any](kind).json_schema(schema_generator=_Accepted)
-            definitions = schema.pop("$defs", {})
+            schema, definitions = accepted(kind)
             for name, definition in {kind.__name__: schema, **definitions}.items():
                 self.objects.setdefault(name, self.record(name, definition, definitions))
         return kind.__name__
@@ -314,14 +201,14 @@ class Introspection:
     def record(self, name: str, schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
         """Return one entry of `objects`: the fields of a dataclass, or the values of an enumeration."""
         if "properties" not in schema:
-            return {"values": _reduced(schema, definitions)}
+            return {"values": reduced(schema, definitions)}
         declared = getattr(self.config, name, None) or next((kind for kind in _dataclasses(self.config) if kind.__name__ == name), None)
         texts = self.attribute_help(declared) if declared is not None else {}
         unset = {field.name for field in dataclasses.fields(declared) if not _settable(field)} if declared is not None else set()
         fields = {}
         for field, declaration in sorted(schema["properties"].items()):
-            accepted = _reduced(declaration, definitions)
-            if not field.startswith("_") and field not in unset and not _references(accepted) & {*ENGINE_MADE}:
+            accepted = reduced(declaration, definitions)
+            if not field.startswith("_") and field not in unset and not references(accepted) & {*ENGINE_MADE}:
                 fields[field] = {"schema": accepted} | _compact({"required": field in schema.get("required", ()), "help": _sentence(texts.get(field))})
         return {"open": schema.get("additionalProperties") is not False, "fields": fields}
 
@@ -331,7 +218,7 @@ class Introspection:
         while names:
             if (name := names.pop()) not in reached:
                 reached.add(name)
-                names += _references(self.objects[name])
+                names += references(self.objects[name])
         return {name: self.objects[name] for name in sorted(reached)}
 
     def sets(self) -> dict[str, Iterable[str]]:

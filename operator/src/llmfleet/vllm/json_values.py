@@ -87,11 +87,11 @@ def _name_faults(value: object, closed: ClosedSet, catalogue: Catalogue, path: s
 
 
 def known(name: str, closed: ClosedSet, catalogue: Catalogue) -> bool:
-    """Whether vLLM finds a name in one of its registries; for attention backends and load formats it takes any case."""
+    """Whether vLLM finds a name in one of its registries; for some it takes any case (config/attention.py, mamba.py, load.py, model.py)."""
     members = catalogue.sets[closed]
     if closed in (ClosedSet.ATTENTION_BACKEND, ClosedSet.MAMBA_BACKEND):
         return name.upper() in members
-    return (name.lower() if closed is ClosedSet.LOAD_FORMAT else name) in members
+    return (name.lower() if closed in (ClosedSet.LOAD_FORMAT, ClosedSet.QUANTIZATION) else name) in members
 
 
 def _schema_faults(value: object, schema: Mapping[str, Any], catalogue: Catalogue, path: str) -> Iterator[Fault]:
