@@ -110,12 +110,12 @@ class Cache:
     def finish(self, marker: Marker) -> None:
         """Give the partial directory its name: from then on the cache is whole, also for a node that loses its power now."""
         with self.trouble():
-            (self.partial / MANIFEST).unlink(missing_ok=True)
             _write(self.partial / MARKER, asdict(marker))
             for folder, _, _ in os.walk(self.partial):
                 sync(Path(folder))
             self.partial.rename(self.directory)
             sync(self.directory.parent)
+            (self.directory / MANIFEST).unlink(missing_ok=True)  # Only now: whoever is killed before the rename needs it.
 
     def free_bytes(self) -> int | None:
         """What the file system has left for us; None where it does not tell."""

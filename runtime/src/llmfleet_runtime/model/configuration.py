@@ -1,5 +1,6 @@
 """What of config.json, generation_config.json and the quantization's configuration goes into the facts: what a plan can use, not what is merely long."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -27,12 +28,14 @@ def reduced(value: Any) -> Any:
         return {key: inner for key, inner in kept.items() if not (isinstance(inner, list) and key != LAYER_TYPES and len(inner) > MAX_LIST)}
     if isinstance(value, list):
         return [reduced(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # Python writes and reads Infinity (Mamba 2 has one); JSON does not know it.
     return value
 
 
 def scalars(document: Mapping[str, Any]) -> dict[str, Any]:
     """Only numbers, strings and truth values."""
-    return {key: value for key, value in document.items() if isinstance(value, bool | int | float | str)}
+    return {key: value for key, value in document.items() if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))}
 
 
 def quantization(config: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:

@@ -66,7 +66,8 @@ class Download:
             self._append(file, offset, stream.write, digest)
             stream.flush()
         cache.sync(half)
-        return digest is None or promised is None or digest.hexdigest() == promised.value
+        whole = half.stat().st_size == file.size_bytes
+        return whole and (digest is None or promised is None or digest.hexdigest() == promised.value)
 
     def _append(self, file: File, offset: int, write: Callable[[bytes], int], digest: digests.Hash | None) -> None:
         patience = Patience(DOWNLOAD_WAITS_SECONDS, self._stop.wait)
@@ -103,5 +104,5 @@ class Download:
                 digest.update(chunk)
 
     def _discard(self, file: File, half: Path) -> None:
+        self._progress.present(-half.stat().st_size)
         half.unlink()
-        self._progress.present(-file.size_bytes)

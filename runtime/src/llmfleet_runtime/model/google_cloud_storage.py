@@ -17,7 +17,7 @@ from llmfleet_runtime.model.failure import ModelFailure
 from llmfleet_runtime.model.source import Bucket
 from llmfleet_runtime.model.store import Digest, File, Listing
 
-_PIECE_BYTES: Final = 32 << 20
+_PIECE_BYTES: Final = 16 << 20
 """Asked for at once: the library gives a range only as a whole."""
 
 _TIMEOUT_SECONDS: Final = (10.0, 60.0)

@@ -28,7 +28,20 @@ from llmfleet_runtime.model.store import Digest, File, Listing
 _CHUNK_BYTES: Final = 1 << 20
 
 _SLOW_DOWN: Final = frozenset({"SlowDown", "TooManyRequests", "RequestLimitExceeded", "Throttling", "ThrottlingException", "429", "503"})
-_DENIED: Final = frozenset({"AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "401", "403"})
+_DENIED: Final = frozenset(
+    {
+        "AccessDenied",
+        "AllAccessDisabled",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidToken",
+        "InvalidIdentityToken",
+        "401",
+        "403",
+    }
+)
 _NOT_HASHED_WITH_MD5: Final = frozenset({"aws:kms", "aws:kms:dsse", "aws:fsx"})
 """Encryptions under which an ETag is no MD5 of the content (S3 API reference, Object)."""
 

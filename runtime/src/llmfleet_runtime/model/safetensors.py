@@ -17,6 +17,9 @@ MAX_HEADER_BYTES: Final = 100_000_000
 _FIRST_READ_BYTES: Final = 128 * 1024
 """Takes in the whole header of most shards, so that one request per file suffices."""
 
+MAX_DTYPE: Final = 16
+"""Longest name of a number format that the facts may have (docs/facts.schema.json)."""
+
 _POINTER: Final = b"version https://git-lfs"
 
 
@@ -60,7 +63,7 @@ def _parsed(header: dict[str, Any]) -> Iterator[tuple[Tensor, int]]:
     for name, entry in header.items():
         if name != "__metadata__":
             start, stop = entry["data_offsets"]
-            yield Tensor(name, str(entry["dtype"]), tuple(int(size) for size in entry["shape"]), int(stop) - int(start)), int(stop)
+            yield Tensor(name, str(entry["dtype"])[:MAX_DTYPE], tuple(int(size) for size in entry["shape"]), int(stop) - int(start)), int(stop)
 
 
 def _bytes(store: Store, file: File, start: int, stop: int) -> bytes:

@@ -91,6 +91,6 @@ def select(files: Sequence[File]) -> Selection:
 
 def _left_out(name: str) -> bool:
     *folders, last = name.split("/")
-    hidden = any(part.startswith(".") for part in (*folders, last))
+    hidden = any(part.startswith(".") or not part for part in (*folders, last))  # Also what would lead out of the directory: .. and a leading slash.
     elsewhere = any(folder in _DUPLICATE_FOLDERS or _CHECKPOINT_FOLDER.fullmatch(folder) for folder in folders)
     return hidden or elsewhere or last.endswith(_OTHER_ENGINES) or _TRAINING.fullmatch(last) is not None

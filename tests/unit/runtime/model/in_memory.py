@@ -21,6 +21,10 @@ class InMemory:
     """Files whose content is refused."""
     most_per_read: int = 1 << 30
     """The source breaks off after so many bytes."""
+    surplus: bytes = b""
+    """Sent after what was asked for."""
+    hashed: bool = True
+    """Whether the source knows hashes."""
     reads: list[tuple[str, int]] = field(default_factory=list)
 
     def listing(self) -> Listing:
@@ -35,8 +39,12 @@ class InMemory:
         stop = min(stop, start + self.most_per_read)
         for at in range(start, stop, 1000):
             yield self.contents[file.name][at : min(stop, at + 1000)]
+        if self.surplus:
+            yield self.surplus
 
     def digest(self, file: File) -> Digest | None:
+        if not self.hashed:
+            return None
         return Digest("sha256", hashlib.sha256(self.contents[file.name]).hexdigest())
 
     def _refuse(self) -> None:

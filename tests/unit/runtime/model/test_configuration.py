@@ -1,3 +1,5 @@
+import json
+
 from llmfleet_runtime.model.configuration import quantization, reduced, scalars
 
 
@@ -14,6 +16,12 @@ def test_layer_types_are_written_as_runs_however_many_there_are() -> None:
 def test_auto_map_and_nulls_are_kept_as_the_author_wrote_them() -> None:
     config = {"auto_map": {"AutoModelForCausalLM": "modeling.Custom"}, "sliding_window": None, "rope_scaling": {"factor": 8.0}}
     assert reduced(config) == config
+
+
+def test_numbers_that_json_does_not_know_are_nulls() -> None:
+    config = json.loads('{"time_step_limit": [0.0, Infinity], "scale": NaN, "text_config": {"x": -Infinity}}')
+    assert json.dumps(reduced(config), allow_nan=False) == '{"time_step_limit": [0.0, null], "scale": null, "text_config": {"x": null}}'
+    assert scalars({"temperature": float("nan"), "top_p": 0.9}) == {"top_p": 0.9}
 
 
 def test_the_quantization_is_said_once() -> None:

@@ -86,6 +86,22 @@ def test_a_half_file_longer_than_the_whole_is_begun_anew(tmp_path: Path) -> None
     assert held(tmp_path / "tiny") == CONTENTS
 
 
+def test_a_fetch_that_is_killed_before_its_last_step_has_nothing_to_fetch_again(tmp_path: Path) -> None:
+    partial = half_fetched(tmp_path)
+    (partial / "model.safetensors.half").unlink()
+    (partial / "model.safetensors").write_bytes(CONTENTS["model.safetensors"])
+    (partial / MARKER).write_text("{}")
+    store = InMemory(CONTENTS)
+    fetched(store, tmp_path / "tiny")
+    assert store.reads == []
+    assert {path.name for path in (tmp_path / "tiny").iterdir()} == {*CONTENTS, MARKER}
+
+
+def test_more_bytes_than_were_listed_are_not_taken_for_the_file(tmp_path: Path) -> None:
+    store = InMemory(CONTENTS, surplus=b"more", hashed=False)
+    assert refusal(store, tmp_path / "tiny").reason is Reason.CHECKSUM_MISMATCH
+
+
 def test_a_refusal_in_the_middle_ends_the_fetch_and_keeps_what_is_there(tmp_path: Path) -> None:
     store = InMemory(CONTENTS, closed=frozenset({"model.safetensors"}))
     assert refusal(store, tmp_path / "tiny").reason is Reason.MODEL_ACCESS_DENIED

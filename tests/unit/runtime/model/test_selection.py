@@ -45,3 +45,7 @@ def test_weights_in_folders_of_modules_are_taken() -> None:
 
 def test_weights_come_last() -> None:
     assert [file.name for file in select(files("model.safetensors", "tokenizer.json")).files] == ["tokenizer.json", "model.safetensors"]
+
+
+def test_names_that_would_lead_out_of_the_directory_are_left_out() -> None:
+    assert names(select(files("config.json", "/etc/passwd", "../config.json", "a/../../b.json", "a//b.json"))) == {"config.json"}
