@@ -64,3 +64,8 @@ def test_a_flag_that_is_there_or_never_was_is_not_absent() -> None:
 )
 def test_a_version_without_a_catalogue_is_read_by_the_nearest(version: str, nearest: str) -> None:
     assert versions.nearest(version) == nearest
+
+
+def test_a_version_that_is_not_in_the_table_is_not_verified() -> None:
+    assert versions.state("0.40.0") is versions.State.NOT_VERIFIED
+    assert versions.state(versions.DEFAULT) is versions.State.WORKS

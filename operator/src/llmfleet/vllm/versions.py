@@ -12,18 +12,18 @@ class State(StrEnum):
     """What is known of a version under this operator."""
 
     WORKS = "works"
-    """It was started by this operator and answered. Taken without a word."""
+    """An engine of it was started by the launcher, answered, reported and drained; docs/versions.md says where. Taken without a word."""
     NOT_VERIFIED = "not verified"
-    """Its arguments are checked against its own catalogue, but no engine of it was started. Taken with a warning."""
+    """No engine of it was started. Taken with a warning."""
     FAILS = "fails"
     """It is known not to work. Refused."""
 
 
 VERSIONS: Final[Mapping[str, State]] = {
     "0.32.0": State.WORKS,
-    "0.31.0": State.NOT_VERIFIED,
-    "0.30.0": State.NOT_VERIFIED,
-    "0.29.0": State.NOT_VERIFIED,
+    "0.31.0": State.WORKS,
+    "0.30.0": State.WORKS,
+    "0.29.0": State.WORKS,
 }
 """Newest first. A version is added by `make catalogue VLLM=...`, a line here and one in docs/versions.md."""
 
@@ -74,6 +74,11 @@ def absent(flag: str, version: str) -> Absence | None:
     if flag in REMOVED:
         return Absence(f"no longer exists in vLLM, since before {min(VERSIONS, key=_order)}", REMOVED[flag])
     return None
+
+
+def state(version: str) -> State:
+    """What is known of a version; of one that is not in the table, nothing."""
+    return VERSIONS.get(version, State.NOT_VERIFIED)
 
 
 def nearest(version: str) -> str:

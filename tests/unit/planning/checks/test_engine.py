@@ -24,5 +24,7 @@ def test_a_profile_without_an_image_for_the_version_is_refused() -> None:
 
 
 def test_a_version_that_was_never_started_is_worth_a_word() -> None:
-    assert "is not verified" in warned(engine.unverified_version, engine={"version": "0.30.0"})
+    message = warned(engine.unverified_version, engine={"version": "0.40.0", "image": "mine:1"})
+    assert "is not verified: no engine of it was started by this operator, and its flags are not known" in message
     assert said(engine.unverified_version) == ()
+    assert said(engine.unverified_version, engine={"version": "0.40.0"}) == ()  # refused as unsupported, which says enough

@@ -30,9 +30,10 @@ def unsupported_version(subject: Subject) -> Iterator[Violation]:
         yield Violation("spec.accelerator.profile", subject.profile_name, rule, "set spec.engine.image, or add the version to the profile's images")
 
 
-@check("engine.version")
+@check("engine.version", "engine.image")
 def unverified_version(subject: Subject) -> Iterator[Violation]:
     """A version of which no engine was started by this operator may work all the same."""
-    if versions.VERSIONS.get(subject.version) is versions.State.NOT_VERIFIED:
-        rule = "is not verified: its arguments are checked, but no engine of it was started by this operator"
+    if versions.state(subject.version) is versions.State.NOT_VERIFIED and (subject.catalogue is not None or subject.own_image):
+        known = "its flags are checked" if subject.catalogue is not None else "its flags are not known and not checked"
+        rule = f"is not verified: no engine of it was started by this operator, and {known}"
         yield Violation("spec.engine.version", subject.version, rule, f"try it before you rely on it, or take {versions.DEFAULT}", warning=True)
