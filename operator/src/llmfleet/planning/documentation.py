@@ -50,7 +50,7 @@ it beside what vLLM measured after the start. Every figure of memory is for **on
   of tokens. Without files, weights are counted from the shapes of `config.json`, which is exact to half a percent for the common families.
 - **Activations**: the larger of one layer over `maxBatchedTokens` tokens (with experts: every token once per expert it goes to) and of sampling for
   `maxSequences` requests, 2 to 18 bytes per token of the vocabulary. Inputs other than text add their encoder.
-- **Graphs**: as many as vLLM records for these settings, each 1 MiB at least and 384 KiB per layer at most; none with `enforceEager`.
+- **Graphs**: as many as vLLM records for these settings, each half a MiB at least and 0.75 MiB per layer at most; none with `enforceEager`.
 - **Libraries**: up to 1 GiB of workspaces and kernels, up to 1 GiB more where ranks talk to each other.
 - `kvCacheMemory` fixes the KV cache: then everything together must fit. On a CPU the KV cache has the size that the profile's VLLM_CPU_KVCACHE_SPACE or
   `kvCacheMemory` says. `cpuOffload` takes from the weights; `kvOffload` changes nothing on the accelerator.
@@ -75,7 +75,7 @@ not fit.
 
 Tokens and concurrency equal vLLM's log, to the token, in every case that was tried: eight of vLLM 0.32.0 on a CPU, and five hybrid models on real GPUs whose
 logs are public (Qwen3.6 on RTX 5090, two RTX 3090, L40S; Gemma 4 on two H200). They also equal what vLLM's own functions say of 1200 random mixes of layers,
-sizes and stages. Weights and KV cache of twelve servers on L4, A10, RTX 3090 and 4090, A100 and H100, whose logs are public too, lie between the bounds
+sizes and stages. Weights and KV cache of thirteen servers on L4, A10, RTX 3090 and 4090, A100 and H100, whose logs are public too, lie between the bounds
 (tests/unit/planning/test_memory.py names them). The arithmetic follows vLLM 0.32.0 on CUDA; the plugins for Gaudi and TPU manage memory in ways of their own,
 so that their lines are less certain.
 """
