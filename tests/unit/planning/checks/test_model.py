@@ -95,6 +95,12 @@ def test_float16_is_refused_for_families_that_overflow_in_it() -> None:
     assert said(model.float16_of_unstable_models, known=facts(QWEN), model={"dtype": "float16"}) == ()
 
 
+def test_without_bfloat16_such_a_family_takes_float32() -> None:
+    assert "twice the memory" in warned(model.float16_of_unstable_models, device("7.5"), facts(model_type="gemma3"))
+    assert said(model.float16_of_unstable_models, device("8.0"), facts(model_type="gemma3")) == ()
+    assert said(model.float16_of_unstable_models, device("7.5"), facts()) == ()
+
+
 def test_bfloat16_is_refused_where_the_device_does_not_have_it() -> None:
     assert refused(model.bfloat16_of_old_devices, device("7.5"), model={"dtype": "bfloat16"}) == (
         "spec.model.dtype 'bfloat16': needs compute capability 8.0, and device has 7.5; use float16, leave it out, or choose another accelerator profile"

@@ -9,7 +9,7 @@ from llmfleet.api.accelerator import Vendor
 from llmfleet.api.source import Bucket, Claim, Image, Scheme
 from llmfleet.api.v1alpha1 import Credentials
 from llmfleet.planning.checks.check import check
-from llmfleet.planning.checks.subject import Subject
+from llmfleet.planning.checks.subject import BFLOAT16_CAPABILITY, Subject
 from llmfleet.planning.violation import Violation
 
 STREAMING_FORMATS: Final = ("auto", "modelexpress", "runai_streamer", "runai_streamer_sharded")
@@ -119,21 +119,24 @@ def runner_against_architecture(subject: Subject) -> Iterator[Violation]:
         yield Violation("spec.model.runner", "generate", rule, "set it to pooling, or leave it out", warning=True)
 
 
-@check("model.dtype")
+@check("model.dtype", "model.source", "accelerator.profile")
 def float16_of_unstable_models(subject: Subject) -> Iterator[Violation]:
-    """Some families overflow in float16, and vLLM refuses it for them (config/model.py, _FLOAT16_NOT_SUPPORTED_MODELS)."""
-    if subject.spec.model.dtype not in ("float16", "half") or subject.facts is None:
+    """Some families overflow in float16, and vLLM refuses it for them; without bfloat16 they take float32 (config/model.py, _resolve_auto_dtype)."""
+    dtype, family = subject.spec.model.dtype, subject.facts.config.get("model_type") if subject.facts else None
+    if family not in ("gemma2", "gemma3", "gemma3_text", "glm4"):
         return
-    family = subject.facts.config.get("model_type")
-    if family in ("gemma2", "gemma3", "gemma3_text", "glm4"):
+    if dtype in ("float16", "half"):
         remedy = "use bfloat16, or float32 on a device without it"
-        yield Violation("spec.model.dtype", subject.spec.model.dtype, f"is not supported for models of type {family}: they overflow in it", remedy)
+        yield Violation("spec.model.dtype", dtype, f"is not supported for models of type {family}: they overflow in it", remedy)
+    elif dtype in (None, "auto") and subject.capability is not None and subject.capability < BFLOAT16_CAPABILITY:
+        rule = f"becomes float32 on {subject.profile_name}, which has no bfloat16, because models of type {family} overflow in float16: twice the memory"
+        yield Violation("spec.model.dtype", "", rule, "choose an accelerator of compute capability 8.0 or more", warning=True)
 
 
 @check("model.dtype", "accelerator.profile")
 def bfloat16_of_old_devices(subject: Subject) -> Iterator[Violation]:
     """NVIDIA devices have bfloat16 from compute capability 8.0 on; with dtype auto vLLM takes float16 there (platforms/cuda.py, check_if_supports_dtype)."""
     capability = subject.capability
-    if subject.spec.model.dtype == "bfloat16" and capability is not None and capability < 80:
+    if subject.spec.model.dtype == "bfloat16" and capability is not None and capability < BFLOAT16_CAPABILITY:
         rule = f"needs compute capability 8.0, and {subject.profile_name} has {capability / 10:.1f}"
         yield Violation("spec.model.dtype", "bfloat16", rule, "use float16, leave it out, or choose another accelerator profile")

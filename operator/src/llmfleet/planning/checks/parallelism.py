@@ -142,9 +142,12 @@ def copied_kv_heads(subject: Subject) -> Iterator[Violation]:
     kept = [layer.attention for layer in architecture.layers if layer.attention is not None]
     each = sum(2 * attention.kv_heads * (attention.key_size + attention.value_size) for attention in kept)
     copies = parallelism.tensor // heads
-    what = "its latent attention (MLA) keeps one" if architecture.latent is not None else f"has {heads} key-value head{'s' if heads > 1 else ''}"
-    rule = f"is larger than the model can share its KV cache: it {what}, so each token is kept {copies} times, {each * (copies - 1)} bytes more in 16 bit"
-    remedy = f"lower it to {heads}, or share the KV cache with spec.parallelism.decodeContext {copies}"
+    if architecture.latent is not None:
+        why, remedy = "keeps one latent for all heads (MLA)", ""
+    else:
+        why, remedy = f"has {heads} key-value head{'s' if heads > 1 else ''}", f"lower it to {heads}, or "
+    rule = f"is larger than the model can share its KV cache: it {why}, so each token is kept {copies} times, {each * (copies - 1)} bytes more in 16 bit"
+    remedy += f"share the KV cache with spec.parallelism.decodeContext {copies}"
     yield Violation(TENSOR, str(parallelism.tensor), rule, remedy, warning=True)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from llmfleet.planning.architecture import DTYPES
 from llmfleet.planning.checks import extra_args
 from llmfleet.planning.checks.check import check
-from llmfleet.planning.checks.subject import Subject
+from llmfleet.planning.checks.subject import BFLOAT16_CAPABILITY, Subject
 from llmfleet.planning.violation import Violation
 from llmfleet.vllm import online_quantization
 from llmfleet.vllm.catalogue import ClosedSet
@@ -23,9 +23,6 @@ FIELD: Final = "spec.quantization.method"
 
 PLAIN: Final = frozenset({"BF16", "F16", "F32", "F64"})
 """Number formats of weights that are not quantized, as safetensors name them."""
-
-BFLOAT16_CAPABILITY: Final = 80
-"""Lowest compute capability that has bfloat16 (platforms/cuda.py)."""
 
 ONLINE_CAPABILITY: Final = 75
 """Lowest compute capability of quantizing while loading (online/base.py, get_min_capability)."""

@@ -11,6 +11,9 @@ from llmfleet.planning.architecture import Architecture, architecture, text_conf
 from llmfleet.vllm import versions
 from llmfleet.vllm.catalogue import Catalogue, catalogue
 
+BFLOAT16_CAPABILITY: Final = 80
+"""Lowest compute capability of NVIDIA's that has bfloat16 (platforms/cuda.py, supported_dtypes)."""
+
 EXPERTS: Final = ("num_experts", "moe_num_experts", "n_routed_experts", "num_local_experts", "block_configs")
 """Fields of a config.json by which vLLM knows a mixture of experts (transformers_utils/model_arch_config_convertor.py, get_num_experts)."""
 
