@@ -44,12 +44,13 @@ test-integration: prerequisites .venv/ready ## the operator on a real API server
 e2e: prerequisites .venv/ready ## real node, real vLLM, real HPA
 	$(PYTHON) -m pytest e2e
 
-generate: .venv/ready ## crds/, the chart's copy of it and its values schema, docs/reference.md and docs/planning.md
+generate: .venv/ready ## crds/, the chart's copy of it and its values schema, docs/reference.md, docs/planning.md, the output in docs/cli.md
 	.venv/bin/llmfleet crds --output-dir crds
 	cp crds/*.yaml charts/llmfleet/files/
 	$(PYTHON) -m llmfleet.server.values_schema > charts/llmfleet/values.schema.json
 	.venv/bin/llmfleet crds --reference > docs/reference.md
 	$(PYTHON) -m llmfleet.planning.documentation examples/facts/*.json > docs/planning.md
+	$(PYTHON) -m tools.transcripts docs/cli.md
 
 # "Triton is installed, but ..." on the way is vLLM's own remark about the machine.
 catalogue: .venv/ready ## the flags of one vLLM version as package data: make catalogue VLLM=0.32.0

@@ -29,8 +29,8 @@ async def account(installed: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
 @asynccontextmanager
 async def _listening(account: Client, port: int) -> AsyncIterator[Listener]:
-    where = {"namespace": NAMESPACE, "service": SERVICE}
-    listener = Listener(account, [Admission(account, built_in_profiles, "nvidia", **where)], **where, secret=SECRET, port=port)
+    admission = Admission(account, built_in_profiles, "nvidia", namespace=NAMESPACE, service=SERVICE)
+    listener = Listener(account, [admission], namespace=NAMESPACE, service=SERVICE, secret=SECRET, port=port)
     async with listener.listening():
         yield listener
 

@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from llmfleet.api.accelerator import built_in_profiles
 from llmfleet.cli.main import RUNTIME_IMAGE
+from llmfleet.cli.render import as_yaml
+from llmfleet.cli.yaml_tree import documents
 from llmfleet.kube.ownership import rendered_hash, stamped
 from llmfleet.reconcile.desired import Accepted, Installation, desired
 from llmfleet.resources.blueprint import Platform
@@ -83,7 +87,7 @@ def test_config_maps_among_the_input_are_hashed_and_missing_ones_are_told() -> N
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "chat"}, "data": {"a": "1"}}
 
     def annotation(*documents: dict[str, Any]) -> str | None:
-        annotations = rendered(given=list(documents))[0]["spec"]["template"]["metadata"].get("annotations", {})
+        annotations: dict[str, str] = rendered(given=list(documents))[0]["spec"]["template"]["metadata"].get("annotations", {})
         return annotations.get("llmfleet.dev/config")
 
     first = annotation(wanted, config_map)
@@ -103,6 +107,14 @@ def test_the_claim_is_rendered_and_jobs_on_demand() -> None:
     assert [manifest["kind"] for manifest in rendered(given=CACHED)][:2] == ["PersistentVolumeClaim", "Deployment"]
     kinds = [manifest["kind"] for manifest in rendered("--all", given=CACHED)]
     assert kinds[:4] == ["Job", "PersistentVolumeClaim", "Job", "Deployment"]
+    for manifest in rendered("--all", given=CACHED):
+        assert "ownerReferences" not in manifest["metadata"], "no cluster has given a uid"
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), min_size=1), st.text(st.characters(codec="utf-8")), min_size=1))
+@example({"y": "n", "on": "1e3", "0o7": "2026-01-01", "~": "", "<": "1_0", "k": " a\nb\u2028"})
+def test_texts_are_texts_to_kubectl_too(texts: dict[str, str]) -> None:
+    assert [node.plain() for node in documents(as_yaml([texts]))] == [texts]
 
 
 def test_nothing_is_printed_where_anything_is_refused() -> None:

@@ -48,8 +48,9 @@ class Cluster:
         self.port = 0
 
     def server(self, client: Client) -> Listener:
-        where = {"namespace": "llmfleet-system", "service": "llmfleet"}
-        return Listener(client, [MetricsApi(client, read, **where)], **where, secret="certificate", host="127.0.0.1", port=0)
+        namespace, service = "llmfleet-system", "llmfleet"
+        api = MetricsApi(client, read, namespace=namespace, service=service)
+        return Listener(client, [api], namespace=namespace, service=service, secret="certificate", host="127.0.0.1", port=0)
 
     @property
     def ca_bundle(self) -> str:

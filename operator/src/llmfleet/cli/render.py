@@ -1,14 +1,16 @@
 """`llmfleet render`: the very manifests that the operator applies, by the very function."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
 from llmfleet import names
 from llmfleet.cli.documents import Document, Input
 from llmfleet.cli.objects import Finding, surroundings
+from llmfleet.cli.yaml_tree import resolved
 from llmfleet.kube.ownership import stamped
 from llmfleet.reconcile.desired import Accepted, Installation, Refused, desired
 from llmfleet.reconcile.inputs import config_maps, digest
@@ -44,26 +46,46 @@ def render(given: Input, platform: Platform, default_profile: str, *, jobs: bool
         decision = desired(document.content, installation, {name: found for name, found in known.items() if found is not None})
         findings += [Finding(document, violation) for violation in (decision.violations if isinstance(decision, Refused) else decision.warnings)]
         if isinstance(decision, Accepted):
-            manifests += [_as_applied(manifest) for manifest in _wanted(decision, jobs=jobs)]
+            # What comes before the engines is made where it is not there, and bears no hash: it is never applied again.
+            manifests += [_offline(manifest) for manifest in decision.prerequisites if jobs or manifest["kind"] != JOB]
+            manifests += [_applied(manifest) for manifest in decision.children]
     return Rendered(tuple(manifests), tuple(findings), tuple(missing))
 
 
-def as_yaml(manifests: tuple[Manifest, ...]) -> str:
+class _Dumper(yaml.SafeDumper):
+    """Quotes what kubectl would read as something else than text: to PyYAML `y` and `1e3` are words."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write everything out."""
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Line separators that YAML folds and JSON does not know stand as escapes, as do numbers and the like in quotes.
+    style = '"' if any(separator in text for separator in "\x85\u2028\u2029") else None if isinstance(resolved(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def as_yaml(manifests: Sequence[Manifest]) -> str:
     """A stream of documents that kubectl takes."""
-    without_shared_parts = json.loads(json.dumps(manifests))  # or YAML would write anchors
-    return "".join("---\n" + yaml.safe_dump(manifest, sort_keys=False, width=160, allow_unicode=True) for manifest in without_shared_parts)
+    plain = json.loads(json.dumps(manifests))  # texts and nothing derived from them
+    return "".join("---\n" + yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True) for manifest in plain)
 
 
-def _wanted(decision: Accepted, *, jobs: bool) -> Iterator[Manifest]:
-    yield from (manifest for manifest in decision.prerequisites if jobs or manifest["kind"] != JOB)
-    yield from decision.children
+def _applied(manifest: Manifest) -> Manifest:
+    """A child as it is sent, with the hash of it all; without one where the owner, which goes into it, is not known."""
+    sent = _offline(manifest)
+    return stamped(sent) if sent is manifest else sent
 
 
-def _as_applied(manifest: Manifest) -> Manifest:
-    """As it is sent. An LLMService that no cluster has stored has no uid: then what the uid goes into, the owner and the hash of it all, is left out."""
+def _offline(manifest: Manifest) -> Manifest:
+    """An LLMService that no cluster has stored has no uid: then what it would go into is left out."""
     metadata = manifest["metadata"]
     if all(owner["uid"] for owner in metadata.get("ownerReferences", ())):
-        return stamped(manifest)
+        return manifest
     return {**manifest, "metadata": {field: value for field, value in metadata.items() if field != "ownerReferences"}}
 
 

@@ -177,11 +177,11 @@ def _scalar(event: ScalarEvent, line: int) -> object:
         raise YamlError(f"the tag {event.tag} is not taken", line)
     if tag in ("!", "str") or (tag is None and not event.implicit[0]):
         return text
-    return _plain(text)
+    return resolved(text)
 
 
-def _plain(text: str) -> object:
-    """A plain scalar as go-yaml resolves it."""
+def resolved(text: str) -> object:
+    """What a plain scalar means to kubectl (go-yaml)."""
     if text in _NULL:
         return None
     if text in _TRUE or text in _FALSE:
