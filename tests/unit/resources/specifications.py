@@ -33,8 +33,26 @@ SPECS: dict[str, dict[str, Any]] = {
     },
     "cache-named-claim": {
         "model": {"source": "hf://org/model@v1", "credentials": TOKEN, "cache": {"claimName": "models"}},
-        "engine": {"env": [{"name": "HF_ENDPOINT", "value": "https://mirror.example"}, {"name": "https_proxy", "value": "http://proxy:3128"}]},
-        "template": {"spec": {"imagePullSecrets": [{"name": "pull"}], "tolerations": [{"key": "pool", "operator": "Exists"}]}},
+        "engine": {
+            "env": [
+                {"name": "HF_ENDPOINT", "value": "https://mirror.example"},
+                {"name": "https_proxy", "value": "http://proxy:3128"},
+                {"name": "SSL_CERT_FILE", "value": "/etc/authorities/ca.crt"},
+            ]
+        },
+        "template": {
+            "spec": {
+                "imagePullSecrets": [{"name": "pull"}],
+                "tolerations": [{"key": "pool", "operator": "Exists"}],
+                "volumes": [{"name": "authorities", "configMap": {"name": "authorities"}}, {"name": "scratch", "emptyDir": {}}],
+                "containers": [
+                    {
+                        "name": "engine",
+                        "volumeMounts": [{"name": "authorities", "mountPath": "/etc/authorities"}, {"name": "scratch", "mountPath": "/scratch"}],
+                    }
+                ],
+            }
+        },
     },
     "cache-storage-s3": {
         "model": {

@@ -182,3 +182,12 @@ def test_a_draft_model_from_a_claim_of_its_own_is_mounted() -> None:
 def test_the_claim_of_a_cache(cache: dict[str, str], name: str) -> None:
     assert cache_claim(blueprint({"model": {"source": "hf://a/b", "cache": cache}})) == name
     assert cache_claim(blueprint({"model": {"source": "hf://a/b"}})) is None
+
+
+def test_what_fetches_an_adapter_finds_the_authority_that_it_is_told_to_trust() -> None:
+    mount = {"name": "ca", "mountPath": "/etc/ca"}
+    template = {"spec": {"volumes": [{"name": "ca", "configMap": {"name": "ca"}}], "containers": [{"name": "engine", "volumeMounts": [mount]}]}}
+    engine = {"env": [{"name": "SSL_CERT_FILE", "value": "/etc/ca/ca.crt"}]}
+    location = located("hf://org/model", engine=engine, template=template, adapters={"items": [{"name": "a", "source": "hf://org/lora"}]})
+    assert mount in location.init_containers[0]["volumeMounts"]
+    assert mount not in location.mounts, "the template's own mounts are merged later"

@@ -112,6 +112,16 @@ def test_other_variables_of_the_engine_stay_there(variable: str) -> None:
         assert variable not in {given["name"] for given in pod(manifest)["containers"][0]["env"]}
 
 
+@pytest.mark.parametrize(("mount_path", "needed"), [("/etc/ca", True), ("/etc/ca/", True), ("/etc/ca/one.crt", True), ("/etc/c", False), ("/data", False)])
+def test_a_file_that_the_way_to_a_source_names_is_there(mount_path: str, needed: bool) -> None:
+    mount = {"name": "files", "mountPath": mount_path}
+    template = {"spec": {"volumes": [{"name": "files", "configMap": {"name": "ca"}}], "containers": [{"name": "engine", "volumeMounts": [mount]}]}}
+    engine = {"env": [{"name": "SSL_CERT_FILE", "value": "/etc/ca/one.crt"}, {"name": "LD_PRELOAD", "value": "/data/x.so"}]}
+    for manifest in jobs(cached(engine=engine, template=template)):
+        assert (mount in pod(manifest)["containers"][0]["volumeMounts"]) is needed
+        assert ({"name": "files", "configMap": {"name": "ca"}} in pod(manifest)["volumes"]) is needed
+
+
 def test_a_download_fills_the_directory_that_the_engine_reads() -> None:
     container = pod(job(cached()))["containers"][0]
     directory = locate(cached()).places.model.argument

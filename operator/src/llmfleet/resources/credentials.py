@@ -5,7 +5,7 @@ from typing import Final
 
 from llmfleet import names
 from llmfleet.api.source import Scheme
-from llmfleet.api.v1alpha1 import Credentials, EnvVar
+from llmfleet.api.v1alpha1 import Credentials, EnvVar, LLMServiceSpec
 from llmfleet.planning import reserved
 from llmfleet.resources.blueprint import Manifest
 
@@ -58,6 +58,17 @@ def fetching_environment(credentials: Credentials | None, given: Access, engine_
     if credentials is not None:
         variables[names.ENV_CREDENTIALS] = {"name": names.ENV_CREDENTIALS, "value": _in_words(credentials)}
     return list(variables.values())
+
+
+def named_files(spec: LLMServiceSpec) -> Access:
+    """Return the volumes and mounts of the engine that hold the files which those variables name, such as a proxy's authority in SSL_CERT_FILE."""
+    paths = [variable.value for variable in spec.engine.env if reserved.reaches_source(variable.name) and variable.value]
+    pod = spec.template.spec
+    engine: Manifest = next((container for container in pod.get("containers") or () if container["name"] == names.ENGINE_CONTAINER), {})
+    mounts = [mount for mount in engine.get("volumeMounts") or () if any(f"{path}/".startswith(f"{mount['mountPath'].rstrip('/')}/") for path in paths)]
+    mounted = {mount["name"] for mount in mounts}
+    volumes = [volume for volume in pod.get("volumes") or () if volume["name"] in mounted]
+    return Access(volumes=tuple(volumes), mounts=tuple(mounts))
 
 
 def _in_words(credentials: Credentials) -> str:

@@ -185,6 +185,7 @@ class _Locator:
                 {"name": names.VOLUME_ADAPTERS, "mountPath": names.ADAPTERS_DIR},
                 {"name": names.VOLUME_TMP, "mountPath": names.TMP_DIR},
                 *given.mounts,
+                *credentials.named_files(self._spec).mounts,
             ],
         }
         if given.environment_from:

@@ -137,7 +137,7 @@ def _container(blueprint: Blueprint, name: str, arguments: list[str], resources:
         "resources": resources,
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": names.VOLUME_TMP, "mountPath": names.TMP_DIR}, *given.mounts, *mounts],
+        "volumeMounts": [{"name": names.VOLUME_TMP, "mountPath": names.TMP_DIR}, *given.mounts, *credentials.named_files(blueprint.spec).mounts, *mounts],
     }
     if given.environment_from:
         container["envFrom"] = list(given.environment_from)
@@ -153,7 +153,7 @@ def _template(blueprint: Blueprint, labels: Manifest, container: Manifest, volum
         "enableServiceLinks": False,
         "securityContext": pod_security(),
         "containers": [container],
-        "volumes": [{"name": names.VOLUME_TMP, "emptyDir": {}}, *given.volumes, *volumes],
+        "volumes": [{"name": names.VOLUME_TMP, "emptyDir": {}}, *given.volumes, *credentials.named_files(blueprint.spec).volumes, *volumes],
     }
     overrides: dict[str, Any] = blueprint.spec.template.spec
     for field in ("imagePullSecrets", "tolerations"):

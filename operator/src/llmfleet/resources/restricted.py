@@ -10,7 +10,15 @@ ENGINE_UID: Final = 2000
 
 def pod_security() -> Manifest:
     """Return the security context of a pod."""
-    return {"runAsNonRoot": True, "runAsUser": ENGINE_UID, "runAsGroup": 0, "fsGroup": 0, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": ENGINE_UID,
+        "runAsGroup": 0,
+        "fsGroup": 0,
+        # A claim with a model and its compiled graphs is not walked through at every start.
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
 def container_security() -> Manifest:
