@@ -155,7 +155,7 @@ def test_sigterm_ends_a_fetch_at_once_and_not_as_a_success(hub: Hub, commands: C
 
 def test_what_an_earlier_attempt_finished_is_kept_and_what_has_changed_is_not(hub: Hub, commands: Commands, cache: Path) -> None:
     folder = models.sharded(hub.root / "acme/tiny")
-    hub.rules.corrupt = {"model-00003-of-00003.safetensors": 1}
+    hub.rules.corrupt = {"model-00003-of-00003.safetensors": 2}
     port = free_port()
     with commands.fetching("hf://acme/tiny", cache, "--progress-port", str(port)) as process:
         with held_back(hub, "model-00003-of-00003.safetensors", 0):
@@ -178,7 +178,7 @@ def test_a_connection_that_breaks_is_gone_on_with(hub: Hub, commands: Commands, 
 
 def test_wrong_bytes_of_a_large_file_are_found_and_not_kept(hub: Hub, commands: Commands, cache: Path) -> None:
     models.single_file(hub.root / "acme/tiny")
-    hub.rules.corrupt = {WEIGHTS: 1}
+    hub.rules.corrupt = {WEIGHTS: 2}
     found = commands.fetch("hf://acme/tiny", cache)
     assert (found.reason, found.code) == ("ChecksumMismatch", 1)
     assert f"{WEIGHTS}: the bytes that came are not those that the source promises" in found.told["message"]
@@ -188,10 +188,17 @@ def test_wrong_bytes_of_a_large_file_are_found_and_not_kept(hub: Hub, commands: 
 
 def test_wrong_bytes_of_a_small_file_are_found_too(hub: Hub, commands: Commands, cache: Path) -> None:
     models.single_file(hub.root / "acme/tiny")
-    hub.rules.corrupt = {"tokenizer.json": 1}
+    hub.rules.corrupt = {"tokenizer.json": 2}
     found = commands.fetch("hf://acme/tiny", cache)
     assert found.reason == "ChecksumMismatch"
     assert "tokenizer.json: " in found.told["message"]
+
+
+def test_bytes_that_were_spoilt_on_the_way_are_fetched_once_more(hub: Hub, commands: Commands, cache: Path) -> None:
+    models.single_file(hub.root / "acme/tiny")
+    hub.rules.corrupt = {WEIGHTS: 1}
+    assert commands.fetch("hf://acme/tiny", cache).code == 0
+    assert contents(cache)[WEIGHTS] == contents(hub.root / "acme/tiny")[WEIGHTS]
 
 
 def test_a_half_file_with_wrong_bytes_is_fetched_from_its_start(hub: Hub, commands: Commands, cache: Path) -> None:

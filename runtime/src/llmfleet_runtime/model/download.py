@@ -39,21 +39,18 @@ class Download:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         half = target.with_name(target.name + cache.HALF)
-        resumed = half.exists()
-        if not self._attempt(file, half):
-            self._discard(file, half)
-            if not resumed or not self._attempt(file, half):  # What was there may be of a node that lost its power: once more from the start.
-                half.unlink(missing_ok=True)
-                raise ModelFailure(
-                    Reason.CHECKSUM_MISMATCH,
-                    f"{file.name}: the bytes that came are not those that the source promises; "
-                    "fetch again, and if it stays so, upload the file again or suspect a proxy",
-                )
+        # Twice: what was there may be of a node that lost its power, and what came may have been spoilt on the way.
+        if not self._attempt(file, half) and not self._attempt(file, half):
+            raise ModelFailure(
+                Reason.CHECKSUM_MISMATCH,
+                f"{file.name}: the bytes that came are not those that the source promises, twice; "
+                "fetch again, and if it stays so, upload the file again or suspect a proxy",
+            )
         half.replace(target)
         self._progress.file_done()
 
     def _attempt(self, file: File, half: Path) -> bool:
-        """Append what is missing; whether the whole is what the source promises."""
+        """Append what is missing; whether the whole is what the source promises. What is not is thrown away."""
         promised = Patience(sleep=self._stop.wait).get(lambda: self._store.digest(file))
         digest = digests.begin(promised, file.size_bytes)
         if half.exists() and half.stat().st_size > file.size_bytes:
@@ -66,8 +63,12 @@ class Download:
             self._append(file, offset, stream.write, digest)
             stream.flush()
         cache.sync(half)
-        whole = half.stat().st_size == file.size_bytes
-        return whole and (digest is None or promised is None or digest.hexdigest() == promised.value)
+        size_bytes = half.stat().st_size
+        right = size_bytes == file.size_bytes and (digest is None or promised is None or digest.hexdigest() == promised.value)
+        if not right:
+            half.unlink()
+            self._progress.present(-size_bytes)
+        return right
 
     def _append(self, file: File, offset: int, write: Callable[[bytes], int], digest: digests.Hash | None) -> None:
         patience = Patience(DOWNLOAD_WAITS_SECONDS, self._stop.wait)
@@ -102,7 +103,3 @@ class Download:
                 if self._stop.is_set():
                     raise Stopped
                 digest.update(chunk)
-
-    def _discard(self, file: File, half: Path) -> None:
-        self._progress.present(-half.stat().st_size)
-        half.unlink()
