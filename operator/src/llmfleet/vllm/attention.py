@@ -28,6 +28,8 @@ class Backend:
     """Types of the KV cache that it reads."""
     latent: bool = False
     """For multi-head latent attention, and for nothing else; others are for everything else."""
+    float32: bool = False
+    """Computes in 32 bit too."""
 
 
 def _backends(*backends: Backend) -> Mapping[str, Backend]:
@@ -37,8 +39,8 @@ def _backends(*backends: Backend) -> Mapping[str, Backend]:
 NVIDIA: Final = _backends(
     Backend("FLASH_ATTN", 80, None, _FP8),
     Backend("FLASHINFER", 80, 121, _FP8 | {"fp8_e5m2", "nvfp4", "nvfp4_4over6"}),
-    Backend("TRITON_ATTN", 0, None, _FP8 | {"fp8_e5m2", "int4_per_token_head", "int8_per_token_head", "fp8_per_token_head"}),
-    Backend("FLEX_ATTENTION", 0, None, _PLAIN),
+    Backend("TRITON_ATTN", 0, None, _FP8 | {"fp8_e5m2", "int4_per_token_head", "int8_per_token_head", "fp8_per_token_head"}, float32=True),
+    Backend("FLEX_ATTENTION", 0, None, _PLAIN, float32=True),
     Backend("TURBOQUANT", 0, None, frozenset({"turboquant_k8v4", "turboquant_4bit_nc", "turboquant_k3v4_nc", "turboquant_3bit_nc"})),
     Backend("TRITON_MLA", 0, None, _FP8, latent=True),
     Backend("FLASHMLA", 90, 109, _FP8, latent=True),

@@ -87,3 +87,24 @@ def test_a_backend_that_does_not_read_the_kv_cache_is_refused_with_those_that_do
     )
     assert said(attention.backend_against_the_kv_cache, device(), quantization={"kvCache": "fp8_e5m2"}, engine={"attentionBackend": "FLASHINFER"}) == ()
     assert said(attention.backend_against_the_kv_cache, device(), engine={"attentionBackend": "FLEX_ATTENTION"}) == ()
+
+
+def test_a_backend_that_computes_in_16_bit_is_refused_for_float32() -> None:
+    assert refused(attention.backend_against_the_dtype, device(), model={"dtype": "float"}, engine={"attentionBackend": "FLASHINFER"}) == (
+        "spec.engine.attentionBackend 'FLASHINFER': does not compute in float; choose one of TRITON_ATTN, FLEX_ATTENTION, or leave it out"
+    )
+    assert said(attention.backend_against_the_dtype, device(), model={"dtype": "float32"}, engine={"attentionBackend": "TRITON_ATTN"}) == ()
+    assert said(attention.backend_against_the_dtype, device(), model={"dtype": "half"}, engine={"attentionBackend": "FLASHINFER"}) == ()
+
+
+def test_blocks_that_no_kernel_likes_are_worth_a_word() -> None:
+    assert "use 48" in warned(attention.block_size, engine={"blockSize": 50})
+    assert "use 16" in warned(attention.block_size, engine={"blockSize": 1})
+    assert said(attention.block_size, engine={"blockSize": 64}) == ()
+
+
+def test_prefixes_of_a_model_without_attention_are_not_kept() -> None:
+    mamba = facts({"model_type": "mamba", "hidden_size": 768, "num_hidden_layers": 24, "vocab_size": 50280, "state_size": 16, "intermediate_size": 1536})
+    assert "without attention" in warned(attention.prefixes_without_attention, known=mamba, engine={"prefixCaching": True})
+    assert said(attention.prefixes_without_attention, known=mamba, engine={"prefixCaching": False}) == ()
+    assert said(attention.prefixes_without_attention, known=facts(), engine={"prefixCaching": True}) == ()

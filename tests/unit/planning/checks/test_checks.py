@@ -18,9 +18,6 @@ FREE: frozenset[str] = frozenset(
         "engine.optimizationLevel",
         "engine.enforceEager",
         "engine.schedulingPolicy",
-        "engine.prefixCaching",
-        "engine.prefixCachingHash",
-        "engine.blockSize",
         "engine.maxQueuedTokens",
         "model.generationConfig",
         "model.generationDefaults",
@@ -95,6 +92,7 @@ def test_every_field_that_vllm_is_told_is_checked_or_free() -> None:
 def test_the_checks_of_a_field_are_those_that_it_decides() -> None:
     assert [each.name for each in checks_of("parallelism.decodeContext")] == ["copied_kv_heads", "decode_context"]
     assert [each.name for each in checks_of("engine.kvOffload.memory")] == ["offload_from_the_cpu", "offload_to_lmcache"]
+    assert [each.name for each in checks_of("engine.blockSize")] == ["block_size"]
 
 
 def test_the_subject_knows_the_image_that_counts() -> None:

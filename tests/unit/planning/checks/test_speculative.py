@@ -100,11 +100,6 @@ def test_a_pooling_model_has_nothing_to_guess() -> None:
     assert said(speculative.pooling_model, **guess()) == ()
 
 
-def test_suffix_needs_a_package_that_the_images_do_not_hold() -> None:
-    assert "arctic-inference" in refused(speculative.suffix_package, **guess("suffix"))
-    assert said(speculative.suffix_package, engine={"image": "mine:1", **guess("suffix")["engine"]}) == ()
-
-
 def test_the_cpu_looks_tokens_up_itself() -> None:
     assert "choose ngram" in warned(speculative.lookup_on_the_gpu, CPU, **guess("ngram_gpu"))
     assert said(speculative.lookup_on_the_gpu, device(), **guess("ngram_gpu")) == ()

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from llmfleet.planning.checks.vocabulary import NAMED, unknown_names, unknown_quantization
+from llmfleet.planning.checks.vocabulary import NAMED, optional_packages, unknown_names, unknown_quantization
 from llmfleet.vllm.catalogue import catalogue
 from llmfleet.vllm.versions import SUPPORTED
-from tests.unit.planning.checks.subjects import refused, said
+from tests.unit.planning.checks.subjects import refused, said, warned
 
 
 def spec_with(field: str, name: str) -> dict[str, Any]:
@@ -75,3 +75,20 @@ def test_a_misspelt_method_is_refused_with_the_nearest() -> None:
 def test_a_method_that_left_the_tree_is_refused_with_its_plugin(method: str, plugin: str) -> None:
     assert plugin in refused(unknown_quantization, quantization={"method": method})
     assert said(unknown_quantization, quantization={"method": method}, engine={"image": "with-plugin:1"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("engine", "package"),
+    [
+        ({"speculative": {"method": "suffix", "tokens": 4}}, "arctic-inference"),
+        ({"prefixCachingHash": "xxhash_cbor"}, "xxhash"),
+        ({"kvOffload": {"memory": "4Gi", "backend": "lmcache"}}, "lmcache"),
+    ],
+)
+def test_a_choice_that_needs_a_package_is_worth_a_word(engine: dict[str, Any], package: str) -> None:
+    assert f"needs the package {package}" in warned(optional_packages, engine=engine)
+    assert said(optional_packages, engine={**engine, "image": "mine:1"}) == ()
+
+
+def test_what_vllm_installs_needs_no_word() -> None:
+    assert said(optional_packages, model={"loadFormat": "safetensors"}, engine={"prefixCachingHash": "sha256"}) == ()

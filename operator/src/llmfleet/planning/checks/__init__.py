@@ -41,6 +41,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     # Names that are in no table.
     vocabulary.unknown_names,
     vocabulary.unknown_quantization,
+    vocabulary.optional_packages,
     # The model.
     model.repeated_served_names,
     model.credentials_without_use,
@@ -66,6 +67,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     attention.backend_against_the_device,
     attention.backend_against_the_model,
     attention.backend_against_the_kv_cache,
+    attention.backend_against_the_dtype,
+    attention.block_size,
+    attention.prefixes_without_attention,
     # How a replica is spread.
     parallelism.several_nodes,
     parallelism.executor,
@@ -94,7 +98,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     speculative.options,
     speculative.adaptive_verification,
     speculative.pooling_model,
-    speculative.suffix_package,
     speculative.lookup_on_the_gpu,
     inputs.inputs_of_text_models,
     inputs.kinds_of_input,

@@ -16,6 +16,9 @@ from llmfleet.vllm.quantization import KV_CACHE_TYPE, KVCacheType
 KV_CACHE: Final = "spec.quantization.kvCache"
 BACKEND: Final = "spec.engine.attentionBackend"
 
+KERNEL_BLOCK: Final = 16
+"""What blocks of the KV cache are multiples of (v1/attention/backends)."""
+
 
 @check("quantization.kvCache", "accelerator.profile")
 def kv_cache_against_the_device(subject: Subject) -> Iterator[Violation]:
@@ -99,6 +102,35 @@ def backend_against_the_kv_cache(subject: Subject) -> Iterator[Violation]:
     possible = [other.name for other in NVIDIA.values() if kind in other.kv_cache and other.latent == backend.latent]
     remedy = f"choose one of {', '.join(possible)}, or leave it out" if possible else f"leave it out, or choose another {KV_CACHE}"
     yield Violation(BACKEND, backend.name, f"does not read a KV cache of type {kind}", remedy)
+
+
+@check("engine.attentionBackend", "model.dtype")
+def backend_against_the_dtype(subject: Subject) -> Iterator[Violation]:
+    """Most backends compute in 16 bit only (supported_dtypes)."""
+    backend, dtype = NVIDIA.get(_name(subject) or ""), subject.spec.model.dtype
+    if backend is not None and dtype in ("float32", "float") and not backend.float32 and subject.vendor is Vendor.NVIDIA:
+        possible = [other.name for other in NVIDIA.values() if other.float32 and other.latent == backend.latent]
+        remedy = f"choose one of {', '.join(possible)}, or leave it out" if possible else "set spec.model.dtype to bfloat16"
+        yield Violation(BACKEND, backend.name, f"does not compute in {dtype}", remedy)
+
+
+@check("engine.blockSize", "accelerator.profile")
+def block_size(subject: Subject) -> Iterator[Violation]:
+    """Attention kernels take blocks of a multiple of 16 tokens (get_supported_kernel_block_sizes)."""
+    size = subject.spec.engine.block_size
+    if size is not None and size % KERNEL_BLOCK:
+        rule = f"is no multiple of {KERNEL_BLOCK}, which attention backends ask for"
+        remedy = f"use {max(KERNEL_BLOCK, size // KERNEL_BLOCK * KERNEL_BLOCK)}, or leave it out: vLLM takes what its backend likes best"
+        yield Violation("spec.engine.blockSize", str(size), rule, remedy, warning=True)
+
+
+@check("engine.prefixCaching", "model.source")
+def prefixes_without_attention(subject: Subject) -> Iterator[Violation]:
+    """A model without attention keeps a state that belongs to no block of tokens (config/model.py, is_prefix_caching_supported)."""
+    architecture = subject.architecture
+    if subject.spec.engine.prefix_caching and architecture is not None and not architecture.attention_heads:
+        rule = "is on, and vLLM does not support it for models without attention"
+        yield Violation("spec.engine.prefixCaching", "", rule, "remove it", warning=True)
 
 
 def _name(subject: Subject) -> str | None:

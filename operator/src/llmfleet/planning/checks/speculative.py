@@ -144,15 +144,6 @@ def pooling_model(subject: Subject) -> Iterator[Violation]:
         yield Violation(FIELD, "", "guesses tokens, and a pooling model generates none", "remove it", warning=True)
 
 
-@check("engine.speculative.method", "engine.image")
-def suffix_package(subject: Subject) -> Iterator[Violation]:
-    """The method suffix needs a package that vLLM's images do not hold (config/speculative.py, _validate_suffix_decoding)."""
-    given = subject.spec.engine.speculative
-    if given is not None and given.method == "suffix" and not subject.own_image:
-        rule = "needs the package arctic-inference, which vLLM's images do not hold"
-        yield Violation(f"{FIELD}.method", "suffix", rule, "set spec.engine.image to an image that contains it, or choose ngram")
-
-
 @check("engine.speculative.method", "accelerator.profile")
 def lookup_on_the_gpu(subject: Subject) -> Iterator[Violation]:
     """The method ngram_gpu looks tokens up on an accelerator."""

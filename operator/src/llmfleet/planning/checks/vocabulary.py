@@ -3,7 +3,7 @@
 The catalogue of the version holds what it knows; of a version without a catalogue nothing is known, and an image of the user's own may hold plugins with more.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,6 +88,27 @@ def unknown_quantization(subject: Subject) -> Iterator[Violation]:
         yield Violation(field, name, rule, "set spec.engine.image to an image that contains the plugin, or choose a checkpoint in another format")
     elif name not in (*methods, *quantization.PLUGINS) and not subject.own_image:
         yield Violation(field, name, f"is no quantization method of vLLM {subject.version}", one_of(name, methods))
+
+
+PACKAGES: Final[Mapping[tuple[str, str], str]] = {
+    ("model.loadFormat", "tensorizer"): "tensorizer",
+    ("model.loadFormat", "fastsafetensors"): "fastsafetensors",
+    ("model.loadFormat", "instanttensor"): "instanttensor",
+    ("engine.speculative.method", "suffix"): "arctic-inference",
+    ("engine.prefixCachingHash", "xxhash"): "xxhash",
+    ("engine.prefixCachingHash", "xxhash_cbor"): "xxhash",
+    ("engine.kvOffload.backend", "lmcache"): "lmcache",
+}
+"""Packages that a value needs and that vLLM does not install by itself (its extras; config/speculative.py; utils/hashing.py)."""
+
+
+@check(*dict.fromkeys(field for field, _ in PACKAGES))
+def optional_packages(subject: Subject) -> Iterator[Violation]:
+    """Some choices need a package that vLLM's images need not hold."""
+    for (field, name), package in PACKAGES.items():
+        if (value(subject, field) or "").lower() == name and not subject.own_image:
+            rule = f"needs the package {package}, which vLLM does not install by itself"
+            yield Violation(f"spec.{field}", name, rule, "look whether the image holds it, or set spec.engine.image to one that does", warning=True)
 
 
 def value(subject: Subject, field: str) -> str | None:
