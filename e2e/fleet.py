@@ -22,6 +22,19 @@ IMAGES = ("operator", "runtime", "vllm-cpu")
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 """Label of a namespace that refuses pods outside the restricted profile."""
 
+_ASK = """
+import json, sys, urllib.error, urllib.request
+wanted = json.load(sys.stdin)
+data = wanted["data"].encode() if wanted["data"] is not None else None
+try:
+    answer = urllib.request.urlopen(urllib.request.Request(wanted["url"], data, wanted["headers"]), timeout=60)
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status)
+print(answer.read().decode(), end="")
+"""
+"""A program of its own, because only inside the cluster's network namespace the addresses are routed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -100,18 +113,14 @@ class Fleet:
         assert service is not None
         return f"http://{service['spec']['clusterIP']}/v1"
 
-    def read(self, url: str, *, key: str | None = None) -> tuple[int, str]:
-        """Return status and body of a GET where Services and pods are routed."""
-        program = (
-            "import sys, urllib.request as r, urllib.error as e\n"
-            "try: answer = r.urlopen(r.Request(sys.argv[1], headers={'Authorization': 'Bearer ' + sys.argv[2]} if sys.argv[2] else {}), timeout=20)\n"
-            "except e.HTTPError as error: answer = error\n"
-            "print(answer.status); print(answer.read().decode(), end='')"
-        )
-        done = subprocess.run(self.cluster.inside([sys.executable, "-c", program, url, key or ""]), capture_output=True, text=True, check=False)
+    def ask(self, url: str, *, key: str | None = None, body: object = None) -> tuple[int, str]:
+        """Return status and body of a GET, or of a POST of a JSON document, where Services and pods are routed."""
+        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        request = json.dumps({"url": url, "headers": headers, "data": json.dumps(body) if body is not None else None})
+        done = subprocess.run(self.cluster.inside([sys.executable, "-c", _ASK]), input=request, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        status, _, body = done.stdout.partition("\n")
-        return int(status), body
+        status, _, answer = done.stdout.partition("\n")
+        return int(status), answer
 
     def chat(self, url: str, model: str, **options: int) -> subprocess.Popen[str]:
         """Start clients where Services are routed; see e2e.chat."""

@@ -19,6 +19,7 @@ from e2e.cluster import vllm_environment
 from e2e.readback import Readback
 
 _FORKS = Path(__file__).with_name("engine_forks.py")
+_WORDS = "The quick brown fox"
 _PODS_OWN = frozenset({"HOME", "USER"})
 """Variables that only make sense in the pod."""
 
@@ -100,8 +101,8 @@ class HostEngines:
         self._forks.terminate()
         self._forks.wait(30)
 
-    def read(self, wanted: Order, *, port: int, key: str | None, within_seconds: float) -> Readback:
-        """Start a server, ask what it says of itself, and end it.
+    def read(self, wanted: Order, *, port: int, key: str | None, pooling: bool, within_seconds: float) -> Readback:
+        """Start a server, have it answer a request, ask what it says of itself, and end it.
 
         Raises:
             AssertionError: it ended, or does not answer in time; with the end of its log.
@@ -123,6 +124,11 @@ class HostEngines:
                 assert time.monotonic() < deadline, f"no answer within {within_seconds:g} s:\n{log.read_text()[-6000:]}"
                 time.sleep(0.1)
             models = json.loads(_get(f"{base}/v1/models", key))["data"]
+            path, request = ("embeddings", {"input": _WORDS}) if pooling else ("completions", {"prompt": _WORDS, "max_tokens": 8, "ignore_eos": True})
+            try:
+                _get(f"{base}/v1/{path}", key, {"model": models[0]["id"], **request})
+            except OSError as error:
+                raise AssertionError(f"no answer to a request: {error}\n{log.read_text()[-6000:]}") from error
             return Readback(wanted.in_pod(log.read_text()), _get(f"{base}/metrics", None), tuple(models))
         finally:
             os.killpg(pid, signal.SIGKILL)
@@ -136,7 +142,8 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _get(url: str, key: str | None) -> str:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
-    with urllib.request.urlopen(request, timeout=20) as response:
+def _get(url: str, key: str | None, body: object = None) -> str:
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    data = json.dumps(body).encode() if body is not None else None
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60) as response:
         return str(response.read().decode())

@@ -16,7 +16,7 @@ from e2e.cluster import tiny_model, vllm_environment
 from e2e.fleet import Fleet
 from e2e.host_engines import HostEngines
 from e2e.readback import Readback, disagreements
-from e2e.variants import CLAIM, KEYS, OBJECTS, ON_THE_NODE, VARIANTS, Variant
+from e2e.variants import CLAIM, OBJECTS, ON_THE_NODE, VARIANTS, Variant
 from e2e.waiting import eventually
 from llmfleet import names
 from llmfleet.api.accelerator import built_in_profiles
@@ -52,7 +52,7 @@ def test_vllm_starts_on_this_machine_with_exactly_what_was_asked(variant: Varian
     blueprint = Blueprint(Owner("variants", variant.name, "uid"), service.spec, built_in_profiles()["cpu"], "image", Platform("runtime", 3), {})
     pod = children(blueprint)[0]["spec"]["template"]["spec"]
     wanted = host_engines.order(pod, claims={CLAIM: tiny_model.ensure().parent}, objects=OBJECTS, scratch=scratch)
-    said = engines.read(wanted, port=_free_port(), key=KEYS[0] if variant.name == "api-keys" else None, within_seconds=150)
+    said = engines.read(wanted, port=_free_port(), key=variant.key, pooling=variant.pooling, within_seconds=150)
     assert [
         *disagreements(variant, said, model=f"/models/{variant.model}"),
         *missed_tokens(variant, plan(service.spec, facts(variant.model), blueprint.profile, vllm_environment.VLLM_VERSION), said),
@@ -73,10 +73,10 @@ async def test_vllm_starts_on_the_node_with_exactly_what_was_asked(variant: Vari
     try:
         fleet.wait_ready(variant.name, namespace)
         (pod,) = fleet.ready_engines(variant.name, namespace)
-        base, key = f"http://{pod['status']['podIP']}:{names.ENGINE_PORT}", KEYS[0] if variant.name == "api-keys" else None
+        base = f"http://{pod['status']['podIP']}:{names.ENGINE_PORT}"
         log = fleet.kubectl.must("-n", namespace, "logs", pod["metadata"]["name"], "-c", "engine", "--tail=-1")
-        models = json.loads(fleet.read(f"{base}/v1/models", key=key)[1])["data"]
-        said = Readback(log, fleet.read(f"{base}/metrics")[1], tuple(models))
+        models = json.loads(fleet.ask(f"{base}/v1/models", key=variant.key)[1])["data"]
+        said = Readback(log, fleet.ask(f"{base}/metrics")[1], tuple(models))
         assert list(disagreements(variant, said, model=f"/models/{variant.model}")) == []
         if "memoryUtilization" not in variant.spec.get("engine", {}):
             await eventually(lambda: _tokens_by_status(fleet, variant, namespace, said), within_seconds=30)

@@ -47,13 +47,13 @@ def is_of_a_dead_claim(volume: dict[str, Any], claim: dict[str, Any] | None) -> 
     return bound_to is not None and (claim is None or claim["metadata"]["uid"] != bound_to)
 
 
-def volume_and_claim(namespace: str, claim: str, host_folder: Path) -> list[dict[str, Any]]:
+def volume_and_claim(namespace: str, claim: str, host_folder: Path, *, access_mode: str = "ReadOnlyMany") -> list[dict[str, Any]]:
     """Return a static PersistentVolume on a folder of the node and its claim: the restricted profile refuses hostPath in pods.
 
-    The volume names its claim and the claim its volume, so neither can bind to anything else. Each model lies in the subfolder of its name.
+    The volume names its claim and the claim its volume, so neither can bind to anything else.
     """
     name = f"{namespace}-{claim}"
-    common: dict[str, Any] = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}
+    common: dict[str, Any] = {"accessModes": [access_mode], "storageClassName": ""}
     return [
         {
             "apiVersion": "v1",
