@@ -74,10 +74,10 @@ not fit.
 ## What was checked
 
 Tokens and concurrency equal vLLM's log, to the token, in every case that was tried: eight of vLLM 0.32.0 on a CPU, and five hybrid models on real GPUs whose
-logs are public (Qwen3.6 on RTX 5090, two RTX 3090, L40S; Gemma 4 on two H200). They also equal what vLLM's own functions say of 1200 random mixes of layers,
-sizes and stages. Weights and KV cache of thirteen servers on L4, A10, RTX 3090 and 4090, A100 and H100, whose logs are public too, lie between the bounds
-(tests/unit/planning/test_memory.py names them). The arithmetic follows vLLM 0.32.0 on CUDA; the plugins for Gaudi and TPU manage memory in ways of their own,
-so that their lines are less certain.
+logs are public (Qwen3.6 on RTX 5090, two RTX 3090, L40S; Gemma 4 on two H200). They also equal what vLLM's own functions say of 300 random mixes of layers,
+sizes and stages (tools/kv_pools.py records them). Weights and KV cache of thirteen servers on L4, A10, RTX 3090 and 4090, A100 and H100, whose logs are
+public too, lie between the bounds (tests/unit/planning/test_memory.py names them). The arithmetic follows vLLM 0.32.0 on CUDA; the plugins for Gaudi and TPU
+manage memory in ways of their own, so that their lines are less certain.
 """
 
 
