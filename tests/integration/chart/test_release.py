@@ -18,11 +18,13 @@ import yaml
 from e2e.cluster.binaries import ensure
 from e2e.cluster.controlplane import ControlPlane
 from llmfleet.tls import certificates
+from llmfleet.tls.serving_certificate import FIELD_MANAGER
 
 CHART = Path(__file__).parents[3] / "charts/llmfleet"
 EXAMPLE = Path(__file__).parents[3] / "examples/pvc-minimal.yaml"
 API_SERVICE = "v1beta2.custom.metrics.k8s.io"
 NAMESPACE = "operators"
+WEBHOOKS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:llmfleet"
 
 
@@ -127,6 +129,32 @@ def test_an_upgrade_leaves_alone_what_the_operator_writes(tools: Tools, server_s
         assert {**found[part], **content} == found[part], f"{kind} {name}"
 
 
+@pytest.mark.parametrize("server_side", ["true", "false"])
+def test_an_upgrade_leaves_alone_whom_the_webhook_trusts(tools: Tools, server_side: str) -> None:
+    install(tools, f"--server-side={server_side}")
+    bundle = certificates.current(None, certificates.dns_names("llmfleet", NAMESPACE), datetime.now(UTC)).bundle
+    encoded = base64.b64encode(bundle.encode()).decode()
+    written = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "llmfleet"},
+        "webhooks": [{"name": "admission.llmfleet.dev", "clientConfig": {"caBundle": encoded}}],
+    }
+    tools.kubectl("apply", "--server-side", f"--field-manager={FIELD_MANAGER}", "--filename=-", given=json.dumps(written))
+    tools.helm("upgrade", "llmfleet", str(CHART), "--namespace", NAMESPACE, f"--server-side={server_side}", "--set=replicas=3")
+    (webhook,) = tools.get(WEBHOOKS, "llmfleet")["webhooks"]
+    assert webhook["clientConfig"]["caBundle"] == encoded
+    assert webhook["failurePolicy"] == "Ignore"
+
+
+def test_admission_can_be_turned_off_and_with_it_and_the_metrics_all_that_they_need(tools: Tools) -> None:
+    install(tools, "--set=admission.enabled=false,metricsApi.enabled=false")
+    assert not tools.exists(WEBHOOKS, "llmfleet")
+    assert not tools.exists("secret", "llmfleet-certificate", f"--namespace={NAMESPACE}")
+    assert not tools.may(OPERATOR, "get", "secrets/llmfleet-certificate", f"--namespace={NAMESPACE}")
+    assert [port["name"] for port in tools.get("service", "llmfleet", f"--namespace={NAMESPACE}")["spec"]["ports"]] == ["health"]
+
+
 @pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
 def test_another_metrics_adapter_is_not_pushed_aside(tools: Tools, version: str) -> None:
     tools.apply(foreign_adapter(version))
@@ -152,7 +180,7 @@ def test_uninstalling_takes_the_api_service_before_its_server_and_keeps_the_mode
         tools.kubectl("get", "all,leases,secrets,roles,rolebindings", f"--namespace={NAMESPACE}", "--selector=app.kubernetes.io/instance=llmfleet", "-oname")
         == ""
     )
-    assert tools.kubectl("get", "clusterroles,clusterrolebindings,apiservices", "--selector=app.kubernetes.io/instance=llmfleet", "-oname") == ""
+    assert tools.kubectl("get", f"clusterroles,clusterrolebindings,apiservices,{WEBHOOKS}", "--selector=app.kubernetes.io/instance=llmfleet", "-oname") == ""
 
 
 def test_a_reinstall_takes_the_kept_models_up_again(tools: Tools) -> None:
@@ -194,6 +222,7 @@ def test_the_operator_may_what_it_needs_and_no_more(tools: Tools) -> None:
         ("get", "secrets/llmfleet-certificate", here),
         ("update", "leases.coordination.k8s.io/llmfleet", here),
         ("patch", f"apiservices.apiregistration.k8s.io/{API_SERVICE}"),
+        ("patch", f"{WEBHOOKS}/llmfleet"),
         ("create", "subjectaccessreviews.authorization.k8s.io"),
         ("get", "configmaps/extension-apiserver-authentication", "--namespace=kube-system"),
     ]
@@ -210,6 +239,8 @@ def test_the_operator_may_what_it_needs_and_no_more(tools: Tools) -> None:
         ("create", "serviceaccounts/x", "--subresource=token"),
         ("update", "leases.coordination.k8s.io/another", here),
         ("patch", "apiservices.apiregistration.k8s.io/v1.apps"),
+        ("patch", f"{WEBHOOKS}/another"),
+        ("create", WEBHOOKS),
         ("create", "clusterrolebindings.rbac.authorization.k8s.io"),
         ("impersonate", "users"),
     ]

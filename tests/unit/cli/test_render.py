@@ -82,6 +82,13 @@ def test_profiles_among_the_input_take_the_place_of_built_in_ones() -> None:
     assert deployment["spec"]["template"]["spec"]["containers"][0]["image"].startswith("registry.example/v:0.")
 
 
+def test_a_profile_that_cannot_be_read_is_named() -> None:
+    profile = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "AcceleratorProfile", "metadata": {"name": "cpu"}, "spec": {"image": {}}}
+    done = llmfleet("render", "-f", "-", given=yaml.safe_dump_all([SERVICE, profile]))
+    assert (done.status, done.out) == (1, "")
+    assert "acceleratorprofile cpu: spec.image: is no field" in done.err
+
+
 def test_config_maps_among_the_input_are_hashed_and_missing_ones_are_told() -> None:
     wanted = named(engine={"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "a"}}}]})
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "chat"}, "data": {"a": "1"}}

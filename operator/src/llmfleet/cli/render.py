@@ -12,6 +12,7 @@ from llmfleet.cli.documents import Document, Input
 from llmfleet.cli.objects import Finding, surroundings
 from llmfleet.cli.yaml_tree import resolved
 from llmfleet.kube.ownership import stamped
+from llmfleet.planning.review import review
 from llmfleet.reconcile.desired import Accepted, Installation, Refused, desired
 from llmfleet.reconcile.inputs import config_maps, digest
 from llmfleet.resources.blueprint import Manifest, Platform
@@ -37,7 +38,7 @@ def render(given: Input, platform: Platform, default_profile: str, *, jobs: bool
     installation = Installation(platform=platform, profiles=around.profiles, default_profile=default_profile)
     contents = {(document.namespace, document.name): document.content for document in given.objects if document.kind == "ConfigMap" and not document.group}
     manifests: list[Manifest] = []
-    findings: list[Finding] = []
+    findings = [Finding(profile, violation) for profile in given.of_kind(names.ACCELERATOR_PROFILE) for violation in review(profile.content, around)]
     missing: list[str] = []
     for document in given.of_kind(names.LLMSERVICE):
         referenced = [name for name, _ in config_maps(document.content.get("spec") or {})]

@@ -54,7 +54,7 @@ def facts(service: Service) -> tuple[Fact, ...]:
 
 
 def _specified(service: Service) -> Iterator[Fact]:
-    raw, spec, status = service.raw, _at(service.raw, "spec") or {}, _at(service.raw, "status") or {}
+    raw, spec, status = service.raw, _below(service.raw, "spec"), _below(service.raw, "status")
     yield Fact("generation", declared=_text(_at(raw, "metadata", "generation")), observed=_text(status.get("observedGeneration")))
     yield Fact("model", declared=_text(_at(spec, "model", "source")), observed=_text(_at(status, "model", "facts", "revision")))
     bounds = f"{_at(spec, 'autoscaling', 'minReplicas') or 1} to {_at(spec, 'autoscaling', 'maxReplicas')}" if "autoscaling" in spec else None
@@ -64,31 +64,31 @@ def _specified(service: Service) -> Iterator[Fact]:
     yield Fact("accelerator", declared=_text(_at(spec, "accelerator", "profile")) or "the operator's default")
     yield Fact(
         "accelerators per replica",
-        declared=_product(_at(spec, "parallelism") or {}),
+        declared=_product(_below(spec, "parallelism")),
         computed=_text(_at(status, "plan", "acceleratorsPerReplica")),
     )
     yield Fact("engine", declared=_text(_at(spec, "engine", "version")), computed=_text(_at(status, "engine", "version")))
     yield Fact("image", declared=_text(_at(spec, "engine", "image")), computed=_text(_at(status, "engine", "image")))
     yield Fact("arguments", declared=_joined(_at(spec, "engine", "extraArgs")), computed=_joined(_at(status, "engine", "arguments")))
-    cache = _at(spec, "model", "cache") or {}
+    cache = _below(spec, "model", "cache")
     done = _at(status, "model", "cache", "progress") or ("complete" if _at(status, "model", "cache", "complete") else None)
     yield Fact("cache", declared=_text(cache.get("claimName") or cache.get("storage")), observed=_text(done))
 
 
 def _reckoned(service: Service) -> Iterator[Fact]:
-    plan = _at(service.raw, "status", "plan") or {}
+    plan = _below(service.raw, "status", "plan")
     yield Fact("fits", computed=_text(plan.get("verdict")))
     for label, *path in (("weights", "memory", "weights"), ("KV cache", "memory", "kvCache")):
         estimated, measured = _at(plan, *path, "estimated"), _at(plan, *path, "measuredBytes")
         yield Fact(label, computed=_sizes(estimated), reported=gib(measured) + _error(_at(plan, *path)) if measured is not None else None)
-    tokens = _at(plan, "kvTokens") or {}
+    tokens = _below(plan, "kvTokens")
     measured = f"{tokens['measured']:,}{_error(tokens)}" if "measured" in tokens else None
     yield Fact("tokens in the KV cache", computed=_numbers(tokens.get("estimated")), reported=measured)
     yield Fact("context", declared=_text(_at(service.raw, "spec", "model", "maxLength")), computed=_numbers(plan.get("largestContext")))
 
 
 def _seen(service: Service) -> Iterator[Fact]:
-    status = _at(service.raw, "status") or {}
+    status = _below(service.raw, "status")
     yield Fact("endpoint", observed=_text(_at(status, "endpoint", "url")))
     for condition in status.get("conditions", ()):
         words = ": ".join(filter(None, (f"{condition['status']} {condition['reason']}", condition.get("message"))))
@@ -121,7 +121,7 @@ def show_fleet(console: Console, services: Sequence[Service]) -> None:
     """One line for each service."""
     lines = table("NAMESPACE", "NAME", "READY", "REASON", "ANSWERING", "FITS", "ENGINE", "MODEL")
     for service in services:
-        status = _at(service.raw, "status") or {}
+        status = _below(service.raw, "status")
         ready: Object = next((condition for condition in status.get("conditions", ()) if condition["type"] == names.ConditionType.READY), {})
         lines.add_row(
             service.namespace,
@@ -153,6 +153,12 @@ def _at(value: Any, *path: str) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
+
+
+def _below(value: Any, *path: str) -> Object:
+    """The object at a path; an empty one where there is none."""
+    found = _at(value, *path)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _text(value: object) -> str | None:
