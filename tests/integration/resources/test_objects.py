@@ -34,6 +34,7 @@ def test_every_built_in_profile_could_be_an_object(name: str, installed: Path, k
         ({"memory": "80GB"}, "must be a Kubernetes quantity"),
         ({"vendor": "acme"}, 'supported values: "nvidia"'),
         ({"images": {"*": "with space:1"}}, "spec.images"),
+        ({"images": {"v0.32.0": "mine:1"}}, "such as 0.32.0 without a v"),
         ({"computeCapabilty": "9.0"}, 'unknown field "spec.computeCapabilty"'),
     ],
 )

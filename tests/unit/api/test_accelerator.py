@@ -119,6 +119,12 @@ def test_a_number_of_devices_needs_a_device() -> None:
     assert profile(perNode=8, resourceName="nvidia.com/gpu").per_node == 8
 
 
+@pytest.mark.parametrize("version", ["v0.32.0", "latest", "0.32.0 ", ""])
+def test_an_image_is_named_by_a_version(version: str) -> None:
+    with pytest.raises(ValidationError, match=r"such as 0\.32\.0 without a v"):
+        profile(images={version: "mine:1"})
+
+
 def test_an_object_takes_the_place_of_the_built_in_one_whole() -> None:
     found = profiles_with([stored("nvidia-t4", resourceName="nvidia.com/gpu.shared")])
     assert found["nvidia-t4"] == AcceleratorProfile(resource_name="nvidia.com/gpu.shared")

@@ -22,10 +22,12 @@ ANY_VERSION: Final = "*"
 RESOURCE_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 """An extended resource: a device plugin's domain and its name. cpu and memory have no domain."""
 
+VERSION_KEY_PATTERN: Final = r"^(\*|[0-9][-.+a-z0-9]*)$"
 RESOURCE_EXPECTED: Final = "must be the name under which a device plugin offers the device, such as nvidia.com/gpu"
 CAPABILITY_PATTERN: Final = r"^[0-9]{1,2}\.[0-9]$"
 CAPABILITY_EXPECTED: Final = "must be NVIDIA's compute capability, such as 8.0 or 10.0"
 CAPABILITY_VENDOR: Final = "computeCapability is NVIDIA's: set vendor: nvidia, or remove it"
+IMAGE_VERSIONS: Final = "images are named by vLLM's version, such as 0.32.0 without a v, or by * for every other version"
 PER_NODE_RESOURCE: Final = "perNode counts devices of resourceName: set resourceName, or remove perNode"
 
 
@@ -93,6 +95,7 @@ class AcceleratorProfile(Wire):
         json_schema_extra=rules(
             ("!has(self.computeCapability) || (has(self.vendor) && self.vendor == 'nvidia')", CAPABILITY_VENDOR),
             ("!has(self.perNode) || has(self.resourceName)", PER_NODE_RESOURCE),
+            (rf"!has(self.images) || self.images.all(version, version.matches(r'{VERSION_KEY_PATTERN}'))", IMAGE_VERSIONS),
         )
     )
 
@@ -123,6 +126,8 @@ class AcceleratorProfile(Wire):
             raise ValueError(CAPABILITY_VENDOR)
         if self.per_node is not None and self.resource_name is None:
             raise ValueError(PER_NODE_RESOURCE)
+        if not all(re.fullmatch(VERSION_KEY_PATTERN, version) for version in self.images):
+            raise ValueError(IMAGE_VERSIONS)
         return self
 
     def image(self, version: str) -> str | None:
