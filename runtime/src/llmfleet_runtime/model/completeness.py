@@ -24,19 +24,12 @@ def checked(store: Store, selection: Selection) -> Selection:
     for index in selection.indexes():
         folder = posixpath.dirname(index.name)
         named = {posixpath.join(folder, str(name)) for name in _weight_map(documents.read(store, index), index.name).values()}
-        if not any(name.endswith(".safetensors") for name in present) or _superseded(index.name, present, named):
-            continue
         if missing := sorted(named - present):
             raise _missing(f"{index.name} names {len(named)} files of weights", missing)
         left_out |= {name for name in present - named if posixpath.dirname(name) == folder}
     remaining = selection.without(left_out)
     _check_numbers([file.name for file in remaining.weights])
     return remaining
-
-
-def _superseded(index: str, present: set[str], named: set[str]) -> bool:
-    """An index of a set of weights that was not chosen, such as consolidated.safetensors.index.json beside model.safetensors.index.json."""
-    return posixpath.basename(index).startswith("consolidated") and not named & present
 
 
 def _weight_map(index: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -70,15 +70,16 @@ def _weights(store: Store, selection: Selection, patience: Callable[[], Patience
         "tensors": [],
     }
     if selection.format == "safetensors":
-        if len(selection.weights) > 1 and not selection.indexes():
-            _log.info("no index of the %d files of weights: all of them are taken, as vLLM takes them", len(selection.weights))
-        _log.info("reading the headers of %d files", len(selection.weights))
+        files = [file for file in selection.weights if file.name.endswith(".safetensors")]
+        if len(files) > 1 and not selection.indexes():
+            _log.info("no index of the %d files of weights: all of them are taken, as vLLM takes them", len(files))
+        _log.info("reading the headers of %d files", len(files))
 
         def header(file: File) -> tuple[safetensors.Tensor, ...]:
             return patience().get(lambda: safetensors.tensors(store, file))
 
         with ThreadPoolExecutor(_PARALLEL_HEADERS) as pool:
-            found["tensors"] = tensors.groups(tensor for header in pool.map(header, selection.weights) for tensor in header)
+            found["tensors"] = tensors.groups(tensor for header in pool.map(header, files) for tensor in header)
     return found
 
 

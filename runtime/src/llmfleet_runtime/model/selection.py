@@ -1,5 +1,6 @@
 """Which files of a repository an engine needs: one set of weights, and everything that is not weights."""
 
+import posixpath
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,11 +39,12 @@ _FORMATS: Final = (("safetensors", (".safetensors",)), ("pytorch", (".bin",)), (
 
 _WEIGHTS: Final = tuple(ending for _, endings in _FORMATS for ending in endings)
 
-_MISTRAL: Final = re.compile(r"consolidated[\w.-]*\.safetensors")
-"""Mistral's own format of the same weights, beside the one of Transformers."""
+_MISTRAL: Final = re.compile(r"consolidated[^/]*\.safetensors")
+"""Mistral's own format, which vLLM prefers to the same weights in that of Transformers (default_loader.py: "auto" is "mistral" where these are)."""
 
-INDEX: Final = ".safetensors.index.json"
-"""Ending of an index of safetensors."""
+_INDEX: Final = "model.safetensors.index.json"
+_MISTRAL_INDEX: Final = "consolidated.safetensors.index.json"
+"""The only indexes that vLLM reads; others are of variants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,11 @@ class Selection:
         return sum(file.size_bytes for file in self.files)
 
     def indexes(self) -> tuple[File, ...]:
-        """Indexes of the safetensors, of which a repository has one or none."""
-        return tuple(file for file in self.rest if file.name.endswith(INDEX))
+        """Indexes of the safetensors among the weights, one of each folder that has one; without any weights, the one of what should be there."""
+        mistral = any(_MISTRAL.fullmatch(file.name) for file in self.weights)
+        folders = {posixpath.dirname(file.name) for file in self.weights if file.name.endswith(".safetensors")} if self.weights else {""}
+        wanted = {posixpath.join(folder, _INDEX) if folder or not mistral else _MISTRAL_INDEX for folder in folders}
+        return tuple(file for file in self.rest if file.name in wanted)
 
     def without(self, names: Iterable[str]) -> "Selection":
         """The same without some weights."""
@@ -79,14 +84,33 @@ def select(files: Sequence[File]) -> Selection:
     """Choose among the files of a source."""
     candidates = [file for file in files if not _left_out(file.name)]
     rest = tuple(file for file in candidates if not file.name.endswith(_WEIGHTS))
+    weights = [file for file in candidates if file.name.endswith(_WEIGHTS)]
+    found, chosen = _one_format([file for file in weights if "/" not in file.name])
+    if found == "none":
+        found, chosen = _one_format(weights)
+    elif found != "gguf":
+        chosen += _of_modules([file for file in weights if "/" in file.name], frozenset(file.name for file in rest))
+    return Selection(found, tuple(chosen), rest)
+
+
+def _one_format(weights: Sequence[File]) -> tuple[str, list[File]]:
+    """The first format that there is, and its files."""
     for name, endings in _FORMATS:
-        weights = [file for file in candidates if file.name.endswith(endings)]
-        if not weights:
-            continue
-        if any(not _MISTRAL.fullmatch(file.name) for file in weights) and any(file.name == "config.json" for file in rest):
-            weights = [file for file in weights if not _MISTRAL.fullmatch(file.name)]
-        return Selection(name, tuple(weights), rest)
-    return Selection("none", (), rest)
+        if chosen := [file for file in weights if file.name.endswith(endings)]:
+            return name, [file for file in chosen if _MISTRAL.fullmatch(file.name)] or chosen
+    return "none", []
+
+
+def _of_modules(weights: Sequence[File], rest: frozenset[str]) -> list[File]:
+    """Weights in folders, such as those of a sentence transformer's layers (2_Dense): safetensors, or pickles where a module has nothing else."""
+    safe = {posixpath.dirname(file.name) for file in weights if file.name.endswith(".safetensors")}
+
+    def wanted(file: File) -> bool:
+        folder = posixpath.dirname(file.name)
+        pickled = file.name.endswith(".bin") and folder not in safe and f"{folder}/config.json" in rest
+        return file.name.endswith(".safetensors") or pickled
+
+    return [file for file in weights if wanted(file)]
 
 
 def _left_out(name: str) -> bool:

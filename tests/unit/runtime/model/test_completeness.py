@@ -42,6 +42,11 @@ def test_many_missing_files_are_counted_and_some_are_named() -> None:
     assert failed.value.reason is Reason.INCOMPLETE_MODEL
 
 
+def test_an_index_without_any_of_its_files_is_an_upload_that_has_just_begun() -> None:
+    with pytest.raises(ModelFailure, match="names 2 files of weights, of which 2 are missing"):
+        result(model=["a.safetensors", "b.safetensors"])
+
+
 def test_shards_that_count_themselves_are_held_to_it() -> None:
     complete = [f"model-{number:05d}-of-00003.safetensors" for number in (1, 2, 3)]
     assert weights(result(*complete)) == complete
@@ -59,8 +64,7 @@ def test_pickled_shards_are_counted_too() -> None:
 
 
 def test_the_index_of_the_format_that_was_not_chosen_says_nothing() -> None:
-    selection = result("model.safetensors", "consolidated.safetensors", consolidated=["consolidated.safetensors"])
-    assert weights(selection) == ["model.safetensors"]
+    assert weights(result("model.safetensors", "consolidated.safetensors", model=["model.safetensors"])) == ["consolidated.safetensors"]
     assert weights(result("pytorch_model.bin", model=["model.safetensors"])) == ["pytorch_model.bin"]
 
 

@@ -20,10 +20,10 @@ def test_folders_with_another_engines_weights_are_left_out() -> None:
     assert names(selection) == {"config.json", "model.safetensors"}
 
 
-def test_mistrals_own_format_gives_way_where_transformers_format_is_there() -> None:
+def test_mistrals_own_format_is_taken_where_it_is_as_vllm_takes_it() -> None:
     both = ("config.json", "params.json", "consolidated.safetensors", "model-00001-of-00001.safetensors")
-    assert names(select(files(*both))) == {"config.json", "params.json", "model-00001-of-00001.safetensors"}
-    assert names(select(files("params.json", "consolidated.safetensors"))) == {"params.json", "consolidated.safetensors"}
+    assert names(select(files(*both))) == {"config.json", "params.json", "consolidated.safetensors"}
+    assert names(select(files("params.json", "consolidated-00001-of-00002.safetensors"))) == {"params.json", "consolidated-00001-of-00002.safetensors"}
 
 
 def test_without_safetensors_pickles_are_taken_then_gguf() -> None:
@@ -41,6 +41,38 @@ def test_what_is_no_weights_is_taken_code_and_templates_and_modules_in_folders()
 
 def test_weights_in_folders_of_modules_are_taken() -> None:
     assert names(select(files("model.safetensors", "2_Dense/model.safetensors"))) == {"model.safetensors", "2_Dense/model.safetensors"}
+
+
+def test_pickles_in_a_module_are_taken_where_it_has_nothing_else_and_not_copies_elsewhere() -> None:
+    module = ("2_Dense/config.json", "2_Dense/pytorch_model.bin")
+    assert names(select(files("model.safetensors", *module, "pickled/pytorch_model.bin"))) == {"model.safetensors", *module}
+    assert names(select(files("pytorch_model.bin", "2_Dense/config.json", "2_Dense/model.safetensors"))) == {
+        "pytorch_model.bin",
+        "2_Dense/config.json",
+        "2_Dense/model.safetensors",
+    }
+
+
+def test_weights_that_lie_in_folders_alone_are_of_the_first_format_that_there_is() -> None:
+    selection = select(files("Q4/model.gguf", "Q8/model.gguf"))
+    assert (selection.format, len(selection.weights)) == ("gguf", 2)
+
+
+def test_the_index_is_the_one_of_the_chosen_format_and_folder() -> None:
+    indexes = (
+        "model.safetensors.index.json",
+        "consolidated.safetensors.index.json",
+        "model.fp16.safetensors.index.json",
+        "2_Dense/model.safetensors.index.json",
+    )
+
+    def chosen(*weights: str) -> list[str]:
+        return [file.name for file in select(files(*weights, *indexes)).indexes()]
+
+    assert chosen("model.safetensors") == ["model.safetensors.index.json"]
+    assert chosen("consolidated.safetensors") == ["consolidated.safetensors.index.json"]
+    assert chosen("model.safetensors", "2_Dense/model.safetensors") == ["model.safetensors.index.json", "2_Dense/model.safetensors.index.json"]
+    assert chosen("pytorch_model.bin") == []
 
 
 def test_weights_come_last() -> None:
