@@ -6,6 +6,7 @@ import pytest
 
 from llmfleet.api import source
 from llmfleet.resources.blueprint import Blueprint, Manifest
+from llmfleet.resources.engine_pod import template
 from llmfleet.resources.location import locate
 from llmfleet.resources.model_jobs import claim, download, inspection
 from tests.unit.resources.blueprints import blueprint
@@ -115,9 +116,9 @@ def test_other_variables_of_the_engine_stay_there(variable: str) -> None:
 @pytest.mark.parametrize(("mount_path", "needed"), [("/etc/ca", True), ("/etc/ca/", True), ("/etc/ca/one.crt", True), ("/etc/c", False), ("/data", False)])
 def test_a_file_that_the_way_to_a_source_names_is_there(mount_path: str, needed: bool) -> None:
     mount = {"name": "files", "mountPath": mount_path}
-    template = {"spec": {"volumes": [{"name": "files", "configMap": {"name": "ca"}}], "containers": [{"name": "engine", "volumeMounts": [mount]}]}}
+    overrides = {"spec": {"volumes": [{"name": "files", "configMap": {"name": "ca"}}], "containers": [{"name": "engine", "volumeMounts": [mount]}]}}
     engine = {"env": [{"name": "SSL_CERT_FILE", "value": "/etc/ca/one.crt"}, {"name": "LD_PRELOAD", "value": "/data/x.so"}]}
-    for manifest in jobs(cached(engine=engine, template=template)):
+    for manifest in jobs(cached(engine=engine, template=overrides)):
         assert (mount in pod(manifest)["containers"][0]["volumeMounts"]) is needed
         assert ({"name": "files", "configMap": {"name": "ca"}} in pod(manifest)["volumes"]) is needed
 
@@ -160,10 +161,17 @@ def test_only_what_may_pass_is_tried_again() -> None:
 
 
 def test_the_services_tolerations_and_pull_secrets_go_with_its_jobs_and_its_choice_of_nodes_does_not() -> None:
-    template = {"spec": {"tolerations": [{"key": "a"}], "imagePullSecrets": [{"name": "p"}], "nodeSelector": {"a": "b"}, "priorityClassName": "high"}}
-    for manifest in jobs(cached(template=template)):
+    overrides = {"spec": {"tolerations": [{"key": "a"}], "imagePullSecrets": [{"name": "p"}], "nodeSelector": {"a": "b"}, "priorityClassName": "high"}}
+    for manifest in jobs(cached(template=overrides)):
         assert (pod(manifest)["tolerations"], pod(manifest)["imagePullSecrets"]) == ([{"key": "a"}], [{"name": "p"}])
         assert not {"nodeSelector", "priorityClassName"} & pod(manifest).keys()
+
+
+def test_a_job_runs_as_the_user_that_the_engine_runs_as() -> None:
+    for context in ({"runAsUser": 1000, "fsGroup": 1000}, {"runAsUser": None, "fsGroup": None}):
+        wanted = cached(template={"spec": {"securityContext": context}})
+        engine = template(wanted)["spec"]["securityContext"]
+        assert [pod(manifest)["securityContext"] for manifest in jobs(wanted)] == [engine, engine]
 
 
 @pytest.mark.parametrize("name", SPECS)

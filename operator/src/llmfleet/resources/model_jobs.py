@@ -6,16 +6,18 @@ are not there, and never applied again.
 
 import hashlib
 import json
-from typing import Any, Final
+from typing import Final
 
 from llmfleet import names
 from llmfleet.api import source
+from llmfleet.api.pod_shape import pod_template
 from llmfleet.api.source import Bucket, Claim, Image, Repository
 from llmfleet.api.v1alpha1 import Credentials
 from llmfleet.resources import credentials
 from llmfleet.resources.blueprint import Blueprint, Manifest
 from llmfleet.resources.location import CLAIM_SUFFIX, FETCH_RESOURCES, cache_claim, cache_directory
 from llmfleet.resources.restricted import container_security, pod_security
+from llmfleet.resources.template_merge import merged
 
 INSPECTION_SECONDS: Final = 600
 """Longest inspection: it reads some files' beginnings in seconds; the rest is for pulling the image and for a claim to be attached."""
@@ -29,6 +31,10 @@ KEPT_SECONDS: Final = 3600
 
 PERMANENT_EXIT_CODES: Final = (1, 2)
 """Of `fetch`: trying again does not help (docs/model-inspection.md). 75, and a kill, do not end the Job."""
+
+TEMPLATE_FIELDS: Final = ("imagePullSecrets", "tolerations", "securityContext")
+"""What a Job takes of spec.template: an image may need a secret, every node may have a taint, and a claim may be writable for one user alone, who must be
+the engine's."""
 
 INSPECT_RESOURCES: Final[Manifest] = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 """It reads configuration and the headers of weights, some MB; the clients of object storage are what takes memory."""
@@ -145,7 +151,7 @@ def _container(blueprint: Blueprint, name: str, arguments: list[str], resources:
 
 
 def _template(blueprint: Blueprint, labels: Manifest, container: Manifest, volumes: list[Manifest]) -> Manifest:
-    """The pod: no accelerator, so it runs anywhere; where every node has a taint, the service's own tolerations let it."""
+    """The pod. It needs no accelerator, so it runs anywhere, and of the service's template only what lets it run at all is taken."""
     _, given = _access(blueprint)
     pod: Manifest = {
         "restartPolicy": "Never",
@@ -155,11 +161,9 @@ def _template(blueprint: Blueprint, labels: Manifest, container: Manifest, volum
         "containers": [container],
         "volumes": [{"name": names.VOLUME_TMP, "emptyDir": {}}, *given.volumes, *credentials.named_files(blueprint.spec).volumes, *volumes],
     }
-    overrides: dict[str, Any] = blueprint.spec.template.spec
-    for field in ("imagePullSecrets", "tolerations"):
-        if overrides.get(field):
-            pod[field] = overrides[field]
-    return {"metadata": {"labels": labels}, "spec": pod}
+    overrides = blueprint.spec.template.spec
+    taken = {field: overrides[field] for field in TEMPLATE_FIELDS if field in overrides}
+    return {"metadata": {"labels": labels}, "spec": merged(pod, taken, pod_template().fields["spec"])}
 
 
 def _digest(content: Manifest) -> str:
