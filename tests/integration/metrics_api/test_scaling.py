@@ -11,6 +11,7 @@ from e2e.kubectl import Kubectl
 from e2e.waiting import eventually, throughout
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER
+from tests.integration.kubelet import Kubelet
 from tests.integration.metrics_api.conftest import API_SERVICE, InstallApi
 from tests.integration.metrics_api.nodes import Nodes, nodes
 from tests.integration.operator_process import Operator, condition, free_port, service, status_of
@@ -83,7 +84,7 @@ def operator(installed: Path, control_plane: ControlPlane, install_api: InstallA
 
 
 @pytest.fixture
-async def running(client: Client, namespace: str) -> AsyncIterator[Nodes]:
+async def running(client: Client, namespace: str, kubelet: Kubelet) -> AsyncIterator[Nodes]:
     async with nodes(client, namespace, slots=SLOTS) as made:
         yield made
 

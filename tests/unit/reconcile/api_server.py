@@ -58,7 +58,7 @@ class ApiServer:
         self.writes.append(f"{method} {'/'.join(named.split('/namespaces/ns/')[1:])}")
         self.bodies.append(body)
         for suffix, (status, refusal, headers) in self.refusals.items():
-            if path.endswith(suffix):
+            if path.endswith(suffix) or named.endswith(suffix):
                 return web.json_response(refusal, status=status, headers=headers)
         self.revision += 1
         path = named

@@ -150,6 +150,16 @@ async def test_an_inspection_that_a_quota_forbids_blocks_nobody(house: House) ->
     assert conditions(house)["Ready"]["reason"] != "ChildRefused"
 
 
+async def test_a_cache_is_filled_although_a_look_is_not_allowed(house: House) -> None:
+    house.wants(UNKNOWN, model=CACHED)
+    [inspect, *_] = await settled(house)
+    house.store.remove(JOB, job_of(house, "inspect"))
+    house.api.objects.clear()
+    house.wants(UNKNOWN, model=CACHED)
+    house.api.refuse(inspect.removeprefix("POST jobs"), 403, "no")
+    assert [write.split("-")[1] for write in await settled(house) if write.startswith("POST")] == ["inspect", "download"]
+
+
 async def test_somebody_elses_job_of_that_name_is_left_alone(house: House) -> None:
     await settled(house)
     name = job_of(house, "inspect")["metadata"]["name"]

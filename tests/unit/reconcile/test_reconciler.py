@@ -18,6 +18,7 @@ from llmfleet.reconcile.apply import Applier
 from llmfleet.reconcile.desired import Installation, Refused
 from llmfleet.reconcile.inputs import Gatherer
 from llmfleet.reconcile.jobs import Jobs
+from llmfleet.reconcile.models import Models
 from llmfleet.reconcile.reconciler import PATIENCE, SETTLE_SECONDS, UNWATCHED_SECONDS, Again, Reconciler
 from llmfleet.resources.blueprint import Platform
 from llmfleet.scrape.download import Progress
@@ -44,15 +45,15 @@ class House:
 
     def fresh(self, client: Client) -> Reconciler:
         installation = Installation(Platform("runtime:1", 3), built_in_profiles(), "cpu")
+        gatherer = Gatherer(client, self.store, self)
         return Reconciler(
             client=client,
             store=self.store,
-            gatherer=Gatherer(client, self.store, self),
+            gatherer=gatherer,
             applier=Applier(client, self.store),
-            jobs=Jobs(client, self.store),
+            models=Models(self.store, gatherer, Jobs(client, self.store), clock=lambda: BEGAN + self.now),
             installation=lambda: installation,
             clock=lambda: self.now,
-            wall_clock=lambda: BEGAN + self.now,
         )
 
     def demand(self, _: Key) -> None:

@@ -18,8 +18,8 @@ from llmfleet.reconcile.conditions import Observation
 from llmfleet.reconcile.desired import Accepted, Draft, Installation, Refused, decided, drafted
 from llmfleet.reconcile.failures import worst
 from llmfleet.reconcile.inputs import Gatherer, Inputs
-from llmfleet.reconcile.jobs import Jobs
-from llmfleet.reconcile.knowledge import Download, Inspection, Knowledge, Refusal, Waiting, learn
+from llmfleet.reconcile.knowledge import Knowledge, Waiting
+from llmfleet.reconcile.models import Models
 from llmfleet.reconcile.status import status
 from llmfleet.resources import children
 from llmfleet.resources.blueprint import Manifest, Owner
@@ -74,22 +74,19 @@ class Reconciler:
         store: Store,
         gatherer: Gatherer,
         applier: Applier,
-        jobs: Jobs,
+        models: Models,
         installation: Callable[[], Installation],
         clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._store = store
         self._gatherer = gatherer
         self._applier = applier
-        self._jobs = jobs
+        self._models = models
         self._installation = installation
         self._clock = clock
-        self._wall_clock = wall_clock
         self._settled_at: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
-        self._refusals: dict[Key, Refusal] = {}
 
     async def reconcile(self, key: Key) -> Again | None:
         """Bring one service's children and status in line; say whether to look again."""
@@ -97,14 +94,11 @@ class Reconciler:
         if inputs is None:
             self._settled_at.pop(key, None)
             self._failures.pop(key, None)
-            self._refusals.pop(key, None)
+            self._models.forget(key)
             return None
-        judgement, refusal = self._judge(inputs), self._refusals.get(key)
+        judgement = self._judge(inputs)
         try:
-            outcome, waiting = await self._carry_out(judgement)
-            if refusal is None and key in self._refusals:
-                judgement = self._judge(inputs)
-                outcome, waiting = await self._carry_out(judgement)
+            judgement, outcome, waiting = await self._carry_out(judgement)
         except NamespaceTerminatingError:
             return None
         if outcome.wrote:
@@ -119,7 +113,8 @@ class Reconciler:
             return Again(remaining, failed=False)
         changed_meanwhile = await self._show(judgement, waiting, outcome)
         try:
-            await self._tidy(judgement, outcome)
+            if judgement.draft is not None:
+                await self._models.tidy(judgement.draft, outcome)
         except NamespaceTerminatingError:
             return None
         if outcome.retry is not None:
@@ -132,7 +127,7 @@ class Reconciler:
         """When to look again at what is as it should be, as far as that is up to us."""
         waits = [UNWATCHED_SECONDS] if any(problem.reason in UNWATCHED for problem in outcome.problems) else []
         if judgement.knowledge is not None and judgement.knowledge.again_seconds is not None:
-            waits.append(max(0.0, judgement.knowledge.again_seconds - self._wall_clock()))
+            waits.append(self._models.seconds_until(judgement.knowledge.again_seconds))
         return Again(min(waits), failed=False) if waits else None
 
     def _judge(self, inputs: Inputs) -> Judgement:
@@ -142,82 +137,36 @@ class Reconciler:
         draft = drafted(inputs.raw, self._installation(), inputs.configuration)
         if isinstance(draft, Refused):
             return Judgement(inputs, owner, draft, None, None, workload)
-        knowledge = self._learn(draft)
+        knowledge = self._models.learn(draft)
         return Judgement(inputs, owner, decided(draft, knowledge), draft, knowledge, workload)
 
-    def _learn(self, draft: Draft) -> Knowledge:
-        namespace, name = draft.blueprint.owner.namespace, draft.inspection["metadata"]["name"]
-        source = draft.blueprint.spec.model.source
-        download = None
-        if draft.download is not None:
-            of = draft.download["metadata"]["name"]
-            attempt, progress = self._gatherer.attempt(namespace, of), self._gatherer.progress(namespace, of)
-            download = Download(draft.cache_claim, draft.cache_path, draft.download, attempt, progress)
-        before = draft.status.model if draft.status is not None else None
-        refusal = self._refusals.get((namespace, draft.blueprint.owner.name))
-        return learn(before, Inspection(source, draft.inspection, self._gatherer.attempt(namespace, name), refusal), download, self._wall_clock())
-
-    async def _carry_out(self, judgement: Judgement) -> tuple[Outcome, Waiting | None]:
+    async def _carry_out(self, judgement: Judgement) -> tuple[Judgement, Outcome, Waiting | None]:
         """Bring what belongs to the service in line, as far as the specification can be carried out; say what the children are held back for."""
-        inputs, owner, decision, knowledge = judgement.inputs, judgement.owner, judgement.decision, judgement.knowledge
-        if isinstance(decision, Refused) or knowledge is None:
-            return Outcome(), None
+        inputs, owner, decision = judgement.inputs, judgement.owner, judgement.decision
+        draft, knowledge = judgement.draft, judgement.knowledge
+        if isinstance(decision, Refused) or draft is None or knowledge is None:
+            return judgement, Outcome(), None
         # Applied without a ConfigMap, the workload would replace replicas that serve by replicas that cannot start.
         absent = [f"ConfigMap {name} does not exist: create it, or correct the reference" for name in inputs.missing]
         denied = [f"ConfigMap {name} cannot be read by the operator, and its changes could not roll out: {words}" for name, words in inputs.unreadable.items()]
         if absent or denied:
-            return Outcome(problems=[Problem(Reason.CONFIG_ERROR, "; ".join(absent + denied))]), None
-        prepared = await self._prepare(judgement, knowledge)
-        waiting = decision.waiting
+            return judgement, Outcome(problems=[Problem(Reason.CONFIG_ERROR, "; ".join(absent + denied))]), None
+        prepared, learned = await self._models.prepare(draft, knowledge)
+        judgement = replace(judgement, knowledge=learned)
+        waiting = learned.waiting
         if waiting is not None and await self._applier.as_rendered(owner, decision.children[0]):
             # Engines that run just so are not held back by what is looked up once more.
             waiting = None
         if waiting is not None or any(problem.reason is Reason.FOREIGN_OBJECT for problem in prepared.problems):
             await self._try_to_scale(judgement, prepared)
-            return prepared, waiting
+            return judgement, prepared, waiting
         outcome = await self._applier.ensure(owner, decision.children)
         if outcome.workload_applied:
             await self._try_to_scale(judgement, outcome)
         outcome.wrote |= prepared.wrote
         outcome.problems += prepared.problems
         outcome.retry = outcome.retry or prepared.retry
-        return outcome, None
-
-    async def _prepare(self, judgement: Judgement, knowledge: Knowledge) -> Outcome:
-        """Make what comes before the engines: the inspection, the claim, the download."""
-        outcome, owner, draft = Outcome(), judgement.owner, judgement.draft
-        if draft is None:
-            return outcome
-        key = (owner.namespace, owner.name)
-        if draft.claim is not None and knowledge.inspected:
-            await self._jobs.ensure_claim(owner, draft.claim, outcome)
-        for start in knowledge.starts:
-            refusal = await self._jobs.start(owner, start, outcome)
-            if refusal is not None and start.manifest is not draft.inspection:
-                outcome.judge(refusal, f"Job {start.manifest['metadata']['name']}")
-            elif refusal is not None:
-                # Nobody's engine waits for a look that is not allowed.
-                log.warning("the model cannot be looked at: %s", refusal.message)
-                self._refusals[key] = Refusal(refusal.message, self._wall_clock())
-            elif start.manifest is draft.inspection:
-                self._refusals.pop(key, None)
-        if draft.download is not None and knowledge.cache is not None and not knowledge.cache.complete:
-            await self._jobs.join(owner, draft.download["metadata"]["name"], outcome)
-        return outcome
-
-    async def _tidy(self, judgement: Judgement, outcome: Outcome) -> None:
-        """Remove Jobs that nobody needs any more: what they found is in the status."""
-        draft = judgement.draft
-        shown = self._store.get(LLMSERVICE, judgement.owner.namespace, judgement.owner.name)
-        if draft is None or shown is None:
-            return
-        model = shown.get("status", {}).get("model", {})
-        needed = set()
-        if model.get("facts", {}).get("source") != draft.blueprint.spec.model.source:
-            needed.add(draft.inspection["metadata"]["name"])
-        if draft.download is not None and not model.get("cache", {}).get("complete"):
-            needed.add(draft.download["metadata"]["name"])
-        await self._jobs.prune(judgement.owner, needed, outcome)
+        return judgement, outcome, None
 
     async def _try_to_scale(self, judgement: Judgement, outcome: Outcome) -> None:
         owner, decision = judgement.owner, judgement.decision
@@ -246,6 +195,7 @@ class Reconciler:
         """Write the status if it differs; return whether the object was changed by others while we looked at it."""
         inputs, owner, decision, workload = judgement.inputs, judgement.owner, judgement.decision, judgement.workload
         knowledge = judgement.knowledge
+        refusal = Waiting(decision.reason, decision.message) if isinstance(decision, Refused) else None
         live = self._workload(owner, workload)
         progress = None if live is None else workload.progress(live)
         if progress is not None and isinstance(decision, Accepted):
@@ -253,7 +203,7 @@ class Reconciler:
         autoscaled = isinstance(decision, Accepted) and decision.spec.autoscaling is not None
         autoscaler = self._applier.live(owner, HORIZONTAL_POD_AUTOSCALER, owner.engine_name) if autoscaled else None
         seen = Observation(
-            refusal=Waiting(decision.reason, decision.message) if isinstance(decision, Refused) else None,
+            refusal=refusal,
             problems=outcome.problems,
             waiting=waiting,
             progress=progress,
@@ -261,7 +211,7 @@ class Reconciler:
             autoscaler=autoscaler,
             warnings="; ".join(violation.message for violation in decision.warnings) if isinstance(decision, Accepted) else "",
             cache=knowledge.cache if knowledge is not None else None,
-            model_ready=knowledge.model_ready if knowledge is not None else None,
+            model_ready=refusal or (knowledge.model_ready if knowledge is not None else None),
         )
         shown = status(
             inputs.raw,

@@ -26,6 +26,7 @@ from llmfleet.reconcile.apply import Applier
 from llmfleet.reconcile.desired import Installation
 from llmfleet.reconcile.inputs import Gatherer
 from llmfleet.reconcile.jobs import Jobs
+from llmfleet.reconcile.models import Models
 from llmfleet.reconcile.reconciler import Reconciler
 from llmfleet.resources.blueprint import Platform
 from llmfleet.scrape.downloads import Downloads
@@ -154,12 +155,13 @@ class Operator:
         return Listener(client, apis, namespace=settings.namespace, service=settings.service_name, secret=settings.certificate_secret, port=settings.tls_port)
 
     def _reconciler(self, client: Client, reports: Reports) -> Reconciler:
+        gatherer = Gatherer(client, self._store, reports)
         return Reconciler(
             client=client,
             store=self._store,
-            gatherer=Gatherer(client, self._store, reports),
+            gatherer=gatherer,
             applier=Applier(client, self._store),
-            jobs=Jobs(client, self._store),
+            models=Models(self._store, gatherer, Jobs(client, self._store)),
             installation=self._installation,
         )
 
