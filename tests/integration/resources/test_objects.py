@@ -72,3 +72,8 @@ def test_a_null_in_the_template_is_kept(way: tuple[str, ...], installed: Path, k
 def test_a_client_side_apply_drops_nulls_before_anyone_sees_them(installed: Path, kubectl: Kubectl, namespace: str) -> None:
     """Hence the word about --server-side where a null is recommended."""
     assert stored_template(kubectl, namespace, "apply")["spec"] == {"nodeSelector": {"a": "b"}}
+
+
+def test_every_example_is_taken(installed: Path, kubectl: Kubectl, namespace: str) -> None:
+    examples = Path(__file__).parents[3] / "examples"
+    kubectl.must("-n", namespace, "apply", "--dry-run=server", "--validate=strict", "-f", str(examples))
