@@ -24,13 +24,11 @@ class ServingContext:
     def use(self, certificate_pem: str, key_pem: str, client_ca_pem: str) -> None:
         """Serve new connections with this certificate (leaf first) and verify their clients by these CAs; what is not valid leaves everything as it was.
 
-        Without a CA no client is asked for a certificate.
+        Without a CA there are clients without a certificate only.
         """
         context = _bare()
         if client_ca_pem:
             context.load_verify_locations(cadata=client_ca_pem)
-        else:
-            context.verify_mode = ssl.CERT_NONE
         with ExitStack() as stack:
             context.load_cert_chain(_in_memory(stack, certificate_pem), _in_memory(stack, key_pem))
         self._current = context
