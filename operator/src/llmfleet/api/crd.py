@@ -24,6 +24,7 @@ COLUMNS: Final[tuple[dict[str, Any], ...]] = (
     {"name": "Replicas", "type": "integer", "jsonPath": ".status.replicas", "description": "Replicas that exist."},
     {"name": "Answering", "type": "integer", "jsonPath": ".status.readyReplicas", "description": "Replicas that answer."},
     {"name": "Model", "type": "string", "jsonPath": ".spec.model.source", "description": "Where the model comes from."},
+    {"name": "Download", "type": "string", "jsonPath": ".status.model.cache.progress", "description": "How far the cache is filled; empty where none is."},
     {"name": "URL", "type": "string", "jsonPath": ".status.endpoint.url", "priority": 1, "description": "Base URL for OpenAI clients."},
     {"name": "Engine", "type": "string", "jsonPath": ".status.engine.version", "priority": 1, "description": "vLLM's version."},
     {"name": "Message", "type": "string", "jsonPath": _condition("message"), "priority": 1, "description": "Why it is ready or not, in words."},
