@@ -33,3 +33,16 @@ def namespace(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[str]:
     fleet.cluster.ensure_model(name, "models")
     yield name
     fleet.kubectl.must("delete", "namespace", name, "--timeout=240s")
+
+
+@pytest.fixture(scope="module")
+def failed_before(request: pytest.FixtureRequest) -> int:
+    """How many tests of other modules have failed."""
+    return request.session.testsfailed
+
+
+@pytest.fixture
+def in_order(request: pytest.FixtureRequest, failed_before: int) -> None:
+    """For modules whose tests go on where the one before ended."""
+    if request.session.testsfailed > failed_before:
+        pytest.skip("a test before it failed, and this one goes on where that one should have ended")

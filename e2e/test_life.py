@@ -8,22 +8,10 @@ import pytest
 from e2e.fleet import Fleet, answers, example
 from e2e.waiting import eventually
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("in_order")]
 
 NAME = "queue"
 MANIFEST = "pvc-autoscaling-queue.yaml"
-
-
-@pytest.fixture(scope="module")
-def failed_before(request: pytest.FixtureRequest) -> int:
-    """How many tests of other modules have failed."""
-    return request.session.testsfailed
-
-
-@pytest.fixture(autouse=True)
-def _the_test_before_passed(request: pytest.FixtureRequest, failed_before: int) -> None:
-    if request.session.testsfailed > failed_before:
-        pytest.skip("a test before it failed, and this one goes on where that one should have ended")
 
 
 def _apply(fleet: Fleet, namespace: str, *, max_length: int = 2000, down_after_seconds: int = 300, **autoscaling: object) -> None:

@@ -148,6 +148,7 @@ PATTERNS: Final = (
 
 GENERIC: Final = (
     r"Engine core initialization failed|EngineCore failed to start|EngineCore encountered (?:a fatal error|an issue)|EngineDeadError|See root cause above|"
-    r"WorkerProc (?:hit an exception|initialization failed|failed to start)|AsyncLLM output_handler failed|died unexpectedly|validation error for "
+    r"WorkerProc (?:hit an exception|initialization failed|failed to start)|AsyncLLM output_handler failed|died unexpectedly|validation error for |"
+    r"Dumping (?:input data|scheduler output|scheduler stats) |RuntimeError: cancelled"
 )
 """Lines that say that something went wrong, not what: told only where there is nothing better."""

@@ -77,6 +77,21 @@ def test_an_engine_process_that_was_killed_while_serving_is_a_dead_engine() -> N
     assert failure == Failure(Reason.ENGINE_DIED, dead, 1)
 
 
+def test_a_worker_that_crashed_is_told_and_not_what_the_engine_dumps_of_its_last_step() -> None:
+    prefix = "(EngineCore pid=31) ERROR 11-21 13:17:45 "  # vLLM 0.32.0 on the CPU: a worker that ended with SIGSEGV.
+    failure = classify(
+        0,
+        errors(
+            f"{prefix}[multiproc_executor.py:315] Worker proc VllmWorker-1 died unexpectedly (exit code: -11), shutting down executor.",
+            f"{prefix}[dump_input.py:72] Dumping input data for V1 LLM engine (v0.32.0) with config: model='/models/tiny', speculative_config=None",
+            f"{prefix}[dump_input.py:79] Dumping scheduler output for model execution: SchedulerOutput(scheduled_new_reqs=[])",
+            f"{prefix}[core.py:1512] EngineCore encountered a fatal error.",
+            f"{prefix}[core.py:1512] RuntimeError: cancelled",
+        ),
+    )
+    assert failure == Failure(Reason.ENGINE_DIED, "Worker proc VllmWorker-1 died unexpectedly (exit code: -11), shutting down executor.", 1)
+
+
 def test_secrets_are_not_told() -> None:
     failure = classify(2, ["vllm: error: unrecognized arguments: --api-keys sk-123"], secrets=["sk-123"])
     assert failure.message == "unrecognized arguments: --api-keys ***"

@@ -54,8 +54,8 @@ def status(
         shown["plan"] = plan_status(decision.plan, before.get("plan"), measured, steady=steady).to_wire()
     if isinstance(decision, Accepted) and applied:
         blueprint = decision.blueprint
-        models = decision.spec.model.served_names or [owner.name]
-        shown["endpoint"] = Endpoint(url=service.url(owner), models=list(models)).to_wire()
+        models = [*(decision.spec.model.served_names or [owner.name]), *(adapter.name for adapter in decision.spec.adapters.items)]
+        shown["endpoint"] = Endpoint(url=service.url(owner), models=models).to_wire()
         arguments = engine_pod.engine_arguments(blueprint)
         shown["engine"] = EngineStatus(version=decision.version, image=blueprint.image, arguments=arguments).to_wire()
         if decision.spec.autoscaling is not None:
