@@ -58,7 +58,7 @@ def test_kubectl_scale_finds_replicas_and_selector() -> None:
 
 
 def test_kubectl_get_says_whether_and_why() -> None:
-    assert [column["name"] for column in COLUMNS if not column.get("priority")] == ["Ready", "Reason", "Replicas", "Answering", "Model", "Age"]
+    assert [column["name"] for column in COLUMNS if not column.get("priority")] == ["Ready", "Reason", "Replicas", "Answering", "Model", "Download", "Age"]
 
 
 def test_the_refusal_of_two_owners_of_replicas_names_the_object() -> None:
