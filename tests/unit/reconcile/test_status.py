@@ -17,10 +17,18 @@ INSTALLATION = Installation(Platform("runtime:1", 3), built_in_profiles(), "cpu"
 
 
 def shown(
-    before: dict[str, Any], now: str, *, ready: int = 1, refusal: str | None = None, source: str = "pvc://models/tiny", applied: bool = True
+    before: dict[str, Any],
+    now: str,
+    *,
+    ready: int = 1,
+    refusal: str | None = None,
+    source: str = "pvc://models/tiny",
+    applied: bool = True,
+    **fields: Any,
 ) -> dict[str, Any]:
     metadata = {"name": "x", "namespace": "ns", "uid": "u", "generation": 2}
-    raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": {"model": {"source": source}}, "status": before}
+    spec = {"model": {"source": source}, **fields}
+    raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": spec, "status": before}
     why = None if refusal is None else Waiting(Reason.INVALID, refusal)
     seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), None, None)
     decision = desired(raw, INSTALLATION, {})
@@ -43,6 +51,11 @@ def test_a_second_look_changes_nothing() -> None:
     first = shown({}, "2026-01-01T00:00:00Z")
     assert shown(first, "2026-02-02T00:00:00Z") == first
     assert first["selector"] == "llmfleet.dev/role=engine,llmfleet.dev/service=x"
+
+
+def test_an_adapter_is_among_the_models_that_answer() -> None:
+    adapters = {"items": [{"name": "sql", "source": "pvc://models/sql"}]}
+    assert shown({}, "2026-01-01T00:00:00Z", adapters=adapters)["endpoint"]["models"] == ["x", "sql"]
 
 
 def test_times_move_on_flips_only() -> None:
