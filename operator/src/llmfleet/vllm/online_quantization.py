@@ -26,6 +26,10 @@ SHORTHANDS: Final[Mapping[str, tuple[str, ...]]] = {
 """Methods that stand for a pair of formats, and the kinds of layers that they are for."""
 
 
+LAYERS: Final = frozenset({"linear", "moe", "targets"})
+"""Keys that say which layers are quantized; without a method of its own one of them must be there (layers/quantization/online/base.py)."""
+
+
 def formats(version: str) -> tuple[str, ...]:
     """The formats that a version knows."""
     return FORMATS if version.startswith(("0.29.", "0.30.", "0.31.")) else (*FORMATS, *LATEST_FORMATS)

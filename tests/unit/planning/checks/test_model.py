@@ -89,6 +89,11 @@ def test_an_architecture_that_classifies_does_not_generate() -> None:
     assert said(model.runner_against_architecture, known=facts(), model={"runner": "generate"}) == ()
 
 
+def test_an_architecture_that_generates_is_converted_for_pooling() -> None:
+    assert "set it to embed or classify" in warned(model.runner_against_architecture, known=facts(), model={"runner": "pooling", "convert": "none"})
+    assert said(model.runner_against_architecture, known=facts(), model={"runner": "pooling"}) == ()
+
+
 def test_float16_is_refused_for_families_that_overflow_in_it() -> None:
     assert "use bfloat16" in refused(model.float16_of_unstable_models, known=facts(model_type="gemma3"), model={"dtype": "half"})
     assert said(model.float16_of_unstable_models, known=facts(model_type="gemma3"), model={"dtype": "bfloat16"}) == ()

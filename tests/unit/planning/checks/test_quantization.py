@@ -178,6 +178,12 @@ def test_settings_without_a_method_are_for_quantized_checkpoints() -> None:
     assert said(quantization.settings, known=facts(quantization=FP8), quantization=config) == ()
 
 
+def test_settings_name_a_format_unless_the_method_does() -> None:
+    config = {"config": {"ignore": ["lm_head"]}}
+    assert "names no format" in refused(quantization.settings, known=facts(quantization=GPTQ), quantization=config)
+    assert said(quantization.settings, quantization={"method": "fp8_per_tensor", **config}) == ()
+
+
 def test_targets_exclude_kinds_of_layers() -> None:
     config = {"targets": {"*.up_proj": "mxfp8"}, "moe": "mxfp8"}
     assert "excludes linear and moe" in refused(quantization.settings, quantization={"method": "online", "config": config})

@@ -55,7 +55,8 @@ def test_a_draft_model_runs_on_one_rank_or_on_all() -> None:
 
 
 def test_mtp_needs_layers_that_the_model_brings() -> None:
-    assert "names none" in warned(speculative.predicting_layers, known=facts(), **guess("mtp", tokens=1))
+    assert "names none" in refused(speculative.predicting_layers, known=facts(), **guess("mtp", tokens=1))
+    assert "names none" in warned(speculative.predicting_layers, known=facts(model_type="longcat_flash"), **guess("mtp", tokens=1))
     assert said(speculative.predicting_layers, known=facts(DEEPSEEK), **guess("mtp", tokens=3)) == ()
     assert said(speculative.predicting_layers, **guess("mtp")) == said(speculative.predicting_layers, known=facts(), **guess()) == ()
 

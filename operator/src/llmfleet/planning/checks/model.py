@@ -18,6 +18,9 @@ STREAMING_FORMATS: Final = ("auto", "modelexpress", "runai_streamer", "runai_str
 POOLING_SUFFIXES: Final = ("ForSequenceClassification", "ForTokenClassification", "EmbeddingModel", "ForRewardModeling", "RewardModel", "ForTextEncoding")
 """Ends of the names of architectures that do not generate (config/model.py, _SUFFIX_TO_DEFAULTS)."""
 
+GENERATING_SUFFIXES: Final = ("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")
+"""Ends of the names of architectures that do."""
+
 
 @check("model.servedNames")
 def repeated_served_names(subject: Subject) -> Iterator[Violation]:
@@ -117,6 +120,9 @@ def runner_against_architecture(subject: Subject) -> Iterator[Violation]:
     if model.runner == "generate" and architectures and all(str(name).endswith(POOLING_SUFFIXES) for name in architectures):
         rule = f"does not go with the architecture {architectures[0]}, which does not generate"
         yield Violation("spec.model.runner", "generate", rule, "set it to pooling, or leave it out", warning=True)
+    if model.runner == "pooling" and model.convert == "none" and architectures and all(str(name).endswith(GENERATING_SUFFIXES) for name in architectures):
+        rule = f"leaves the architecture {architectures[0]} as it is, which generates, and spec.model.runner is pooling"
+        yield Violation("spec.model.convert", "none", rule, "set it to embed or classify, or leave it out", warning=True)
 
 
 @check("model.dtype", "model.source", "accelerator.profile")

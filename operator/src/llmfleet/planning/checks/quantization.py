@@ -134,6 +134,9 @@ def settings(subject: Subject) -> Iterator[Violation]:
     if method == "online" and not config:
         remedy = 'for instance {"linear": {"weight": "fp8_per_tensor_static"}}, or choose a method such as fp8_per_tensor'
         yield Violation("spec.quantization.config", "", "is empty, and the method online says nothing by itself", remedy)
+    elif config and method not in online_quantization.SHORTHANDS and not config.keys() & online_quantization.LAYERS:
+        rule = "names no format: one of linear, moe and targets must be there"
+        yield Violation("spec.quantization.config", "", rule, "add it, or remove the settings")
     elif config and method is None and _is_plain(subject):
         yield Violation("spec.quantization.config", "", "would be ignored without a method: the checkpoint is not quantized", f"set {FIELD} to online")
 

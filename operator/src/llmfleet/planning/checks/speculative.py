@@ -29,6 +29,28 @@ WITH_MODEL: Final = frozenset({"eagle", "eagle3", "medusa", "mlp_speculator", "d
 PREDICTED: Final = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers", "n_predict", "mtp_num_layers")
 """Fields of a config.json that count the layers that predict further tokens (config/speculative.py, hf_config_override)."""
 
+UNPREDICTED: Final = frozenset(
+    {
+        "llama",
+        "qwen2",
+        "qwen2_moe",
+        "qwen3",
+        "qwen3_moe",
+        "mixtral",
+        "gemma",
+        "gemma2",
+        "gemma3",
+        "gemma3_text",
+        "phi",
+        "phi3",
+        "gpt_oss",
+        "gpt2",
+        "opt",
+        "falcon",
+    }
+)
+"""Families that have no such layers in any of their models; vLLM refuses them ("Unsupported speculative method")."""
+
 KEYS: Final = frozenset(typed.key for typed in TYPED if typed.flag == "--speculative-config" and typed.key is not None)
 """Keys of vLLM's configuration that fields of their own say."""
 
@@ -86,7 +108,8 @@ def predicting_layers(subject: Subject) -> Iterator[Violation]:
     counts = [count for name in PREDICTED if isinstance(count := config.get(name, subject.facts.config.get(name)), int) and count > 0]
     if not counts:
         rule = "guesses with layers that the model brings, and its config.json names none"
-        yield Violation(f"{FIELD}.method", given.method, rule, "choose another method, or a model with such layers", warning=True)
+        certain = subject.facts.config.get("model_type") in UNPREDICTED
+        yield Violation(f"{FIELD}.method", given.method, rule, "choose another method, or a model with such layers", warning=not certain)
     elif given.tokens > counts[0] and given.tokens % counts[0]:
         rule = f"is no multiple of the {counts[0]} layers that predict tokens"
         yield Violation(f"{FIELD}.tokens", str(given.tokens), rule, f"use {counts[0]}, or a multiple of it")
