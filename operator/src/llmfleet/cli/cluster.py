@@ -52,5 +52,5 @@ def _remedy(error: ApiError) -> str:
     if error.forbidden:
         return "ask for the role `view` in the namespace, or name one that you may read with -n"
     if error.status == 401:
-        return "log in again; credentials that a program gives (exec in the kubeconfig) are not taken: kubectl proxy, or kubectl create token, gives others"
+        return "log in again: the credentials of the kubeconfig are not taken"
     return "check that the cluster runs, and that kubectl get llmservices works"

@@ -6,11 +6,14 @@ The token of a pod is a file that the kubelet renews about hourly; it is read ag
 import base64
 import logging
 import ssl
+import tempfile
 import time
 from pathlib import Path
 
 import aiohttp
 import kopf
+
+from llmfleet.server import exec_credentials
 
 TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 TOKEN_SECONDS = 60.0
@@ -19,10 +22,12 @@ TOKEN_SECONDS = 60.0
 def login(settings: kopf.OperatorSettings) -> kopf.ConnectionInfo:
     """Return how to reach the API server: the pod's service account, else the kubeconfig (for a process on a developer's machine)."""
     logger = logging.getLogger("llmfleet.login")
-    found = kopf.login_with_service_account(settings=settings, logger=logger) or kopf.login_with_kubeconfig(settings=settings, logger=logger)
+    if (account := kopf.login_with_service_account(settings=settings, logger=logger)) is not None:
+        return account
+    found = kopf.login_with_kubeconfig(settings=settings, logger=logger)
     if found is None:
         raise kopf.LoginError("neither a pod's service account nor a kubeconfig (KUBECONFIG) was found")
-    return found
+    return exec_credentials.completed(found)
 
 
 def session(info: kopf.ConnectionInfo) -> aiohttp.ClientSession:
@@ -55,7 +60,17 @@ def _tls(info: kopf.ConnectionInfo) -> ssl.SSLContext | bool:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if info.certificate_path and info.private_key_path:
         context.load_cert_chain(info.certificate_path, info.private_key_path)
+    elif (certificate := _decoded(info.certificate_data)) and (key := _decoded(info.private_key_data)):
+        _load(context, certificate, key)
     return context
+
+
+def _load(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Take a client certificate that stands in a kubeconfig; load_cert_chain reads files only."""
+    with tempfile.TemporaryDirectory(prefix="llmfleet-") as folder:  # of this user alone
+        path = Path(folder) / "client.pem"
+        path.write_text(f"{certificate}\n{key}\n")
+        context.load_cert_chain(path)
 
 
 def _decoded(data: str | bytes | None) -> str | None:
