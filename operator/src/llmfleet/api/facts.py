@@ -84,7 +84,7 @@ class ModelFacts(_Facts):
     generation: dict[str, Any] = Field(default_factory=dict)
     """generation_config.json: its scalars."""
     quantization: dict[str, Any] | None = None
-    """How the checkpoint is quantized, from config.json or hf_quant_config.json: scalars and config_groups; absent for one that is not."""
+    """How the checkpoint is quantized, from config.json or hf_quant_config.json: scalars and schemes; absent for one that is not."""
     weights: Weights | None = None
     """The files of weights; absent where only the configuration is known."""
     adapter: AdapterFacts | None = None

@@ -57,12 +57,16 @@ QUANTIZER_FILES: Final = ("hf_quant_config.json", "quantize_config.json", "quant
 """Where quantizers write apart from config.json: NVIDIA's ModelOpt, AutoGPTQ, AutoAWQ."""
 
 
+SCHEMES: Final = ("config_groups", "kv_cache_scheme")
+"""What compressed-tensors says in objects: how groups of layers are quantized, and for which numbers the KV cache was calibrated."""
+
+
 def _quantization(document: Mapping[str, Any]) -> dict[str, Any]:
     short = {
         key: value for key, value in document.items() if isinstance(value, list) and len(value) <= MAX_SHORT_LIST and all(isinstance(n, int) for n in value)
     }
-    groups = {"config_groups": reduced(document["config_groups"])} if isinstance(document.get("config_groups"), Mapping) else {}
-    return {**scalars(document), **short, **groups}
+    schemes = {key: reduced(document[key]) for key in SCHEMES if isinstance(document.get(key), Mapping)}
+    return {**scalars(document), **short, **schemes}
 
 
 def _runs(value: Any) -> Any:

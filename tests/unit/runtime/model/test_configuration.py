@@ -30,7 +30,7 @@ def test_the_quantization_is_said_once() -> None:
     assert quantization(config, {}) == {"quant_method": "fp8"}
 
 
-def test_of_a_quantization_scalars_groups_and_block_sizes_are_kept() -> None:
+def test_of_a_quantization_scalars_schemes_and_block_sizes_are_kept() -> None:
     found = quantization(
         {
             "quantization_config": {
@@ -38,6 +38,7 @@ def test_of_a_quantization_scalars_groups_and_block_sizes_are_kept() -> None:
                 "weight_block_size": [128, 128],
                 "ignore": ["lm_head"],
                 "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4}}},
+                "kv_cache_scheme": {"num_bits": 8, "type": "float"},
                 "sparsity_config": {},
             }
         },
@@ -47,6 +48,7 @@ def test_of_a_quantization_scalars_groups_and_block_sizes_are_kept() -> None:
         "quant_method": "compressed-tensors",
         "weight_block_size": [128, 128],
         "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4}}},
+        "kv_cache_scheme": {"num_bits": 8, "type": "float"},
     }
 
 
