@@ -45,9 +45,9 @@ def adapters_that_take_turns(subject: Subject) -> Iterator[Violation]:
     """Fewer places than adapters is allowed: vLLM reads an adapter again whenever it takes another's place."""
     adapters = subject.spec.adapters
     if adapters.max_loaded is not None and adapters.max_loaded < len(adapters.items):
-        rule = f"is less than the {len(adapters.items)} adapters: requests for the others wait until a place is free and the adapter is read again"
+        rule = f"is less than there are adapters ({len(adapters.items)}): requests for the others wait until a place is free and the adapter is read again"
         remedy = f"raise it to {len(adapters.items)}, or keep them in host memory with --max-cpu-loras={len(adapters.items)} in spec.engine.extraArgs"
         yield Violation("spec.adapters.maxLoaded", str(adapters.max_loaded), rule, remedy, warning=True)
     elif adapters.max_loaded is not None and adapters.items and adapters.max_loaded > len(adapters.items):
-        rule = f"is more than the {len(adapters.items)} adapters, and each place takes memory of the accelerator"
+        rule = f"is more than there are adapters ({len(adapters.items)}), and each place takes memory of the accelerator"
         yield Violation("spec.adapters.maxLoaded", str(adapters.max_loaded), rule, f"lower it to {len(adapters.items)}", warning=True)
