@@ -162,7 +162,9 @@ def plan(
         typer.echo(planning.as_json(comparisons))
     else:
         where = console()
-        for comparison in comparisons:
+        for position, comparison in enumerate(comparisons):
+            if position:
+                where.print()
             planning.show(where, comparison)
     raise typer.Exit(max(comparison.status for comparison in comparisons))
 

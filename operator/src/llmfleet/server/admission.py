@@ -94,12 +94,12 @@ def answered(question: Mapping[str, Any], around: Surroundings) -> Review:
     if warnings := [violation.message for violation in found if violation.warning]:
         response["warnings"] = warnings
     if refusals := [violation for violation in found if not violation.warning]:
-        response |= {"allowed": False, "status": _invalid(raw, refusals)}
+        response |= {"allowed": False, "status": _invalid(refusals)}
     return response
 
 
-def _invalid(raw: Mapping[str, Any], refusals: list[Violation]) -> Review:
-    """A Status as the API server words its own refusals: kubectl shows every cause on a line of its own."""
+def _invalid(refusals: list[Violation]) -> Review:
+    """A Status as the API server words its own refusals; every message on a line of its own."""
     messages = [violation.message for violation in refusals]
     return {
         "status": "Failure",
