@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmfleet.vllm.catalogue import catalogue
-from llmfleet.vllm.command_line import Reading, read
+from llmfleet.vllm.command_line import read
+from llmfleet.vllm.reading import Reading
 from llmfleet.vllm.tokens import Problem
 
 NEWEST = catalogue("0.32.0")

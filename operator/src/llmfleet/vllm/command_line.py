@@ -15,48 +15,15 @@ from typing import Final
 
 from llmfleet.vllm import versions
 from llmfleet.vllm.catalogue import Catalogue, Flag, Kind
+from llmfleet.vllm.command_rules import COMMAND_RULES
 from llmfleet.vllm.flag_values import PLUGIN_FLAGS, value_faults, value_of
+from llmfleet.vllm.reading import Occurrence, Reading
 from llmfleet.vllm.suggestions import nearest
 from llmfleet.vllm.tokens import NEGATIVE_NUMBER, Problem, Token, tokenised
 
 MOST_PROBLEMS: Final = 16
 """After so many, values are no longer looked into and nothing is suggested: nobody reads further, and looking for near names takes 10 ms each."""
 _ATTACHED: Final = re.compile(r"(-[a-z]{2,})(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Occurrence:
-    """One flag that is given."""
-
-    flag: Flag
-    index: int
-    """Of the item that holds it; of the first one where dotted keys are gathered."""
-    spelled: str
-    """As it was written, without its value."""
-    texts: tuple[str, ...] = ()
-    """Its values as they stand there; of dotted keys, the JSON that vLLM makes of them."""
-    values: tuple[object, ...] = ()
-    """What vLLM makes of the texts; those that it refuses are left out."""
-    negated: bool = False
-    """Whether it is the --no- form."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the items say."""
-
-    occurrences: tuple[Occurrence, ...]
-    """In vLLM's order: dotted keys come last."""
-    problems: tuple[Problem, ...]
-    """In the order of the items."""
-
-    def of(self, flag: str) -> tuple[Occurrence, ...]:
-        """The occurrences of a flag, by its name in the catalogue."""
-        return tuple(occurrence for occurrence in self.occurrences if occurrence.flag.name == flag)
-
-    def is_on(self, flag: str) -> bool:
-        """Whether a flag without values is given and not by its --no- form."""
-        return any(not occurrence.negated for occurrence in self.of(flag))
 
 
 @dataclass(slots=True)
@@ -91,6 +58,7 @@ class _Reader:
             position, absorbs = (end, False) if taken is None else (position + 1 + taken, False)
         self.check_values()
         self.check_repetitions()
+        self.check_together()
         return Reading(tuple(self.occurrences), tuple(sorted(self.problems, key=lambda problem: problem.index)))
 
     def stray(self, token: Token, before: Token | None) -> None:
@@ -203,6 +171,14 @@ class _Reader:
                 remedy = "put all of it into one" if occurrence.flag.object or occurrence.flag.kind is Kind.LIST else "keep one of them"
                 self.problems.append(Problem(occurrence.index, occurrence.spelled, rule, remedy))
             given[occurrence.flag.name] = occurrence
+
+    def check_together(self) -> None:
+        """What vLLM refuses of several flags that it takes one by one."""
+        reading = Reading(tuple(self.occurrences), ())
+        for rule in COMMAND_RULES:
+            if rule.broken(reading):
+                occurrence = reading.of(rule.flag)[-1]
+                self.problems.append(Problem(occurrence.index, occurrence.spelled, rule.rule, rule.remedy))
 
 
 def read(items: Sequence[str], catalogue: Catalogue) -> Reading:

@@ -1,19 +1,18 @@
 """Whether vLLM takes a JSON value for one of its dataclasses.
 
-vLLM hands such a value to pydantic, which is generous in its own way: "5" and 5.0 are integers, "yes" is a boolean, 5 is no text. The rules here are those of
-pydantic's lax mode for JSON (its conversion table; measured with pydantic 2.14), over the part of JSON schema that the catalogue keeps.
+vLLM hands such a value to pydantic: its lax mode (lax_values) over the part of JSON schema that the catalogue keeps, and then the dataclass's own code
+(object_rules).
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from llmfleet.vllm.catalogue import Catalogue, ClosedSet
+from llmfleet.vllm.lax_values import has_type, integer, number
+from llmfleet.vllm.object_rules import broken_rules
 from llmfleet.vllm.suggestions import nearest, one_of
 
-_TRUTHS: Final = frozenset({"0", "1", "f", "false", "n", "no", "off", "on", "t", "true", "y", "yes"})
-_INTEGER: Final = re.compile(r"\s*[+-]?\d+(_\d+)*(\.0+)?\s*")
 _EXPECTED: Final = {
     "integer": "an integer",
     "number": "a number",
@@ -32,6 +31,9 @@ CLOSED_FIELDS: Final[Mapping[tuple[str, str], ClosedSet]] = {
     ("ReasoningConfig", "reasoning_parser"): ClosedSet.REASONING_PARSER,
 }
 """Fields whose names the engine looks up when it starts: (object, field)."""
+
+CLOSED_MAPS: Final[Mapping[tuple[str, str], ClosedSet]] = {("AttentionConfig", "backend_per_kind"): ClosedSet.ATTENTION_BACKEND}
+"""The same for maps whose values are such names."""
 
 REQUIRED_WITH: Final[Mapping[tuple[str, str], str]] = {
     ("KVTransferConfig", "kv_connector"): "kv_role",
@@ -68,6 +70,9 @@ def faults(value: object, name: str, catalogue: Catalogue, path: str = "") -> It
             yield from _schema_faults(of, declared.fields[key].schema, catalogue, below)
             if closed := CLOSED_FIELDS.get((name, key)):
                 yield from _name_faults(of, closed, catalogue, below)
+            if (closed := CLOSED_MAPS.get((name, key))) and isinstance(of, dict):
+                for inner, each in of.items():
+                    yield from _name_faults(each, closed, catalogue, f"{below}.{inner}")
         elif not declared.open:
             near = nearest(str(key), declared.fields)
             yield Fault(below, f"is no field of vLLM {catalogue.version}'s {name}", f"did you mean {', '.join(near)}?" if near else "remove it")
@@ -77,6 +82,8 @@ def faults(value: object, name: str, catalogue: Catalogue, path: str = "") -> It
             yield Fault(f"{path}.{key}" if path else key, "is required", "add it")
         if wanted and value.get(wanted) is None:
             yield Fault(f"{path}.{key}" if path else key, f"wants {wanted} beside it", f"add {wanted}")
+    for rule in broken_rules(value, name, declared.fields):
+        yield Fault(f"{path}.{rule.fields[0]}" if path else rule.fields[0], rule.rule, rule.remedy)
 
 
 def _name_faults(value: object, closed: ClosedSet, catalogue: Catalogue, path: str) -> Iterator[Fault]:
@@ -115,7 +122,7 @@ def _schema_faults(value: object, schema: Mapping[str, Any], catalogue: Catalogu
         if schema.get("anyCase") and isinstance(value, str):
             taken = _folded(value) in {_folded(each) for each in allowed if isinstance(each, str)}
         else:
-            taken = value in allowed or (schema.get("type") == "integer" and _integer(value) in allowed)
+            taken = value in allowed or (schema.get("type") == "integer" and integer(value) in allowed)
         if not taken:
             yield Fault(path, "is none of its values", one_of(value if isinstance(value, str) else "", map(str, allowed)))
     elif (kind := schema.get("type")) is not None:
@@ -123,13 +130,11 @@ def _schema_faults(value: object, schema: Mapping[str, Any], catalogue: Catalogu
 
 
 def _typed_faults(value: object, kind: str, schema: Mapping[str, Any], catalogue: Catalogue, path: str) -> Iterator[Fault]:
-    if not _has_type(value, kind):
+    if not has_type(value, kind):
         yield Fault(path, f"takes {_EXPECTED[kind]}", "")
         return
     if kind in ("integer", "number"):
-        if rule := out_of_bounds(
-            _as_number(value), schema.get("minimum"), schema.get("maximum"), schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-        ):
+        if rule := out_of_bounds(number(value), schema.get("minimum"), schema.get("maximum"), schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")):
             yield Fault(path, rule, "")
     elif isinstance(value, list):
         if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
@@ -146,48 +151,6 @@ def _typed_faults(value: object, kind: str, schema: Mapping[str, Any], catalogue
 
 def _folded(name: str) -> str:
     return name.lower().replace("-", "_")
-
-
-def _has_type(value: object, kind: str) -> bool:
-    match kind:
-        case "integer":
-            return _integer(value) is not None
-        case "number":
-            return isinstance(value, int | float) or (isinstance(value, str) and _number(value))
-        case "boolean":
-            return value in (0, 1) if isinstance(value, int | float) else isinstance(value, str) and value.lower() in _TRUTHS
-        case "string":
-            return isinstance(value, str)
-        case "array":
-            return isinstance(value, list)
-        case "object":
-            return isinstance(value, dict)
-        case _:
-            return value is None
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return int(value.partition(".")[0]) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
-
-
-def _as_number(value: object) -> float:
-    """The number that a value stands for, which has the type of one; an integer stays one, for it may be larger than any float."""
-    if isinstance(value, str):
-        integer = _integer(value)
-        return float(value) if integer is None else integer
-    return value if isinstance(value, int | float) else 0
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def out_of_bounds(number: float, minimum: float | None, maximum: float | None, exclusive_minimum: float | None, exclusive_maximum: float | None) -> str | None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from llmfleet.vllm.arguments import TYPED
-from llmfleet.vllm.command_line import Occurrence
+from llmfleet.vllm.reading import Occurrence
 
 
 @dataclass(frozen=True, slots=True)

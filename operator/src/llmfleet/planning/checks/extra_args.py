@@ -6,7 +6,8 @@ from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
 from llmfleet.vllm import owned, versions
 from llmfleet.vllm.catalogue import catalogue
-from llmfleet.vllm.command_line import Reading, read
+from llmfleet.vllm.command_line import read
+from llmfleet.vllm.reading import Reading
 
 
 def reading(subject: Subject) -> Reading:
