@@ -43,9 +43,13 @@ async def test_a_bad_change_leaves_the_old_replica_serving_when_it_is_refused(fl
     fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example("pvc-minimal.yaml"))
     fleet.wait_ready("minimal", namespace)
     (before,) = fleet.engines("minimal", namespace)
-    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example("pvc-minimal.yaml", engine={"extraArgs": ["--port", "9"]}))
+    refused = fleet.kubectl("-n", namespace, "apply", "-f", "-", given=example("pvc-minimal.yaml", model={"maxLength": 1_000_000}))
+    assert "spec.model.maxLength" in refused.stderr
+    # Of another model nothing is known when it is applied: it is the operator that refuses, a little later.
+    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example("pvc-minimal.yaml", model={"source": "pvc://models/tied", "maxLength": 1_000_000}))
 
-    await eventually(lambda: fleet.condition("minimal", namespace, "Accepted")["status"] == "False", within_seconds=30)
+    await eventually(lambda: fleet.condition("minimal", namespace, "Accepted")["status"] == "False", within_seconds=60)
+    assert "spec.model.maxLength" in fleet.condition("minimal", namespace, "Accepted")["message"]
     assert fleet.condition("minimal", namespace, "Available")["status"] == "True"
     (after,) = fleet.ready_engines("minimal", namespace)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]

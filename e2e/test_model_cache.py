@@ -78,7 +78,7 @@ async def test_while_the_cache_is_filled_the_model_is_known_and_the_progress_is_
 
     def shown() -> bool:
         cache = fleet.service("first", namespace).get("status", {}).get("model", {}).get("cache", {})
-        assert 0 < cache.get("bytesDone", 0) < cache["bytesTotal"], cache
+        assert 0 < cache.get("bytesDone", 0) < cache.get("bytesTotal", 0), cache
         return True
 
     await eventually(lambda: hub.reads(WEIGHTS), within_seconds=90, what="the weights are being fetched")

@@ -224,9 +224,7 @@ VARIANTS: Final = (
         {"chat_template": "/chat-template/short.jinja", "hf_overrides": {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}},
     ),
     Variant("mixtral", "mixtral", {"model": {"maxLength": 1024}}, {"max_model_len": 1024}, length=1024),
-    # Not expert: vLLM 0.32.0 on the CPU dies of it at the first request.
     Variant("experts", "qwen3-moe", {"parallelism": {"tensor": 2}}, {"tensor_parallel_size": 2}, engine={"tensor_parallel_size": 2}),
-    Variant("data-2", "mixtral", {"parallelism": {"data": 2}}, {"data_parallel_size": 2}, engine={"data_parallel_size": 2}),
     Variant("latent", "deepseek", {"model": {"maxLength": 512}}, {"max_model_len": 512}, length=512, cache={"block_size": "16"}),
     Variant("windows", "gemma3", {"engine": {"maxBatchedTokens": 512}}, {"max_num_batched_tokens": 512}, length=4096),
     Variant("window", "mistral", {"engine": {"maxBatchedTokens": 512}}, {"max_num_batched_tokens": 512}, length=4096, cache={"sliding_window": "256"}),

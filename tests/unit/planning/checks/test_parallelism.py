@@ -138,3 +138,10 @@ def test_decode_context_for_copies_and_for_latents_is_taken() -> None:
 def test_ranks_on_the_cpu_share_a_machine() -> None:
     assert "2 ranks" in warned(parallelism.ranks_on_the_cpu, CPU, **spread(tensor=2))
     assert said(parallelism.ranks_on_the_cpu, CPU) == said(parallelism.ranks_on_the_cpu, device(), **spread(tensor=2)) == ()
+
+
+def test_experts_on_the_cpu_are_on_every_rank() -> None:
+    assert "remove it" in refused(parallelism.experts_apart_on_the_cpu, CPU, **spread(tensor=2, expert=True))
+    assert "spec.replicas" in refused(parallelism.experts_apart_on_the_cpu, CPU, **spread(data=2))
+    assert said(parallelism.experts_apart_on_the_cpu, CPU, **spread(tensor=2)) == ()
+    assert said(parallelism.experts_apart_on_the_cpu, device(), **spread(tensor=2, expert=True)) == ()

@@ -84,6 +84,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     parallelism.experts,
     parallelism.decode_context,
     parallelism.ranks_on_the_cpu,
+    parallelism.experts_apart_on_the_cpu,
     # The engine.
     length.longer_than_the_model,
     length.batch_below_sequences,

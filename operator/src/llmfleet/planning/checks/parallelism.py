@@ -216,6 +216,19 @@ def ranks_on_the_cpu(subject: Subject) -> Iterator[Violation]:
         yield Violation("spec.parallelism", "", rule, "use 1 unless the machine has several sockets", warning=True)
 
 
+@check("parallelism.expert", "parallelism.data", "accelerator.profile")
+def experts_apart_on_the_cpu(subject: Subject) -> Iterator[Violation]:
+    """No kernel of the CPU knows of experts on another rank: a server of vLLM 0.32.0 starts, and its first request ends a worker (measured, both ways)."""
+    parallelism = subject.spec.parallelism
+    if subject.vendor is not Vendor.CPU:
+        return
+    rule = "spreads experts over ranks, and on the CPU the first request ends vLLM: its kernels there know only experts that every rank has"
+    if parallelism.expert:
+        yield Violation("spec.parallelism.expert", "", rule, "remove it: every rank then has a slice of each expert")
+    elif parallelism.data > 1:
+        yield Violation("spec.parallelism.data", str(parallelism.data), rule, "use spec.replicas, or spec.parallelism.tensor")
+
+
 def _sizes(subject: Subject, possible: Iterable[int]) -> str:
     """The sizes that work, and those of them that one node has."""
     sizes = list(possible)
