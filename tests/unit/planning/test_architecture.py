@@ -33,6 +33,16 @@ def test_a_llama_says_everything() -> None:
     assert reaches(found) == ["full"] * 32
 
 
+@pytest.mark.parametrize("layers", [5000, 10**30])
+def test_a_number_that_no_model_has_becomes_no_objects(layers: int) -> None:
+    assert architecture(described(**{**LLAMA_8B, "num_hidden_layers": layers})) is None
+    assert len(read(num_hidden_layers=4, layer_types=[["full_attention", layers]]).layers) == 4
+
+
+def test_heads_without_a_width_say_nothing() -> None:
+    assert architecture(described(**{**LLAMA_8B, "num_attention_heads": 8192})) is None
+
+
 @pytest.mark.parametrize("missing", ["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"])
 def test_a_config_that_does_not_say_enough_is_none(missing: str) -> None:
     config = {key: value for key, value in LLAMA_8B.items() if key != missing}

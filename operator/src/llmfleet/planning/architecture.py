@@ -122,7 +122,7 @@ def architecture(facts: ModelFacts) -> Architecture | None:
     heads = _first(config, "num_attention_heads", "n_head", "n_heads")
     count = _first(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
     vocabulary = _first(config, "vocab_size", "padded_vocab_size")
-    if hidden_size is None or count is None or vocabulary is None:
+    if hidden_size is None or count is None or vocabulary is None or count > layers.MOST_LAYERS:
         return None
     if heads is None and not layers.attention_free(config):
         return None
@@ -131,6 +131,8 @@ def architecture(facts: ModelFacts) -> Architecture | None:
     if config.get("multi_query") is True and "num_key_value_heads" not in config and not config.get("new_decoder_architecture"):
         kv_heads = 1
     head_size = _first(config, "head_dim", "kv_channels", "attention_head_dim") or (hidden_size // heads if heads else 0)
+    if heads and not head_size:
+        return None
     latent = _latent(config)
     described = layers.layers(config, count=count, kv_heads=kv_heads, head_size=head_size, latent=latent is not None)
     return Architecture(

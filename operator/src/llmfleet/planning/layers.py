@@ -63,6 +63,9 @@ class Described:
     """What cannot be computed."""
 
 
+MOST_LAYERS: Final = 4096
+"""More than ten times those of the largest models. A config.json is anybody's text, and a number in it must not become so many objects."""
+
 _ENCODERS: Final = ("bert", "roberta", "xlm-roberta", "modernbert", "nomic_bert", "distilbert", "electra", "deberta-v2", "new", "gte", "camembert", "mpnet")
 """Families that read a text once and keep nothing of it."""
 
@@ -246,7 +249,7 @@ def _expanded(value: object) -> tuple[str, ...]:
             case str():
                 kinds.append(item)
             case [str(kind), int(times)]:
-                kinds.extend([kind] * times)
+                kinds.extend([kind] * min(times, MOST_LAYERS))
     return tuple(kinds)
 
 
