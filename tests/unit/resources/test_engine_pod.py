@@ -1,5 +1,6 @@
 """The engine's pod, where the golden files show that something is so and not that it always is."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,6 +96,29 @@ def test_tolerations_of_the_device_stay_and_are_not_repeated() -> None:
         device,
         {"key": "a", "operator": "Exists"},
     ]
+
+
+@pytest.mark.parametrize("part", ["containers", "initContainers"])
+def test_a_capability_that_a_sidecar_adds_leaves_the_others_dropped(part: str) -> None:
+    sidecar = {"name": "proxy", "image": "proxy:1", "securityContext": {"capabilities": {"add": ["NET_BIND_SERVICE"]}, "runAsUser": 1000}}
+    context = pod({"template": {"spec": {part: [sidecar]}}})[part][-1]["securityContext"]
+    assert context == {"allowPrivilegeEscalation": False, "runAsUser": 1000, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}
+
+
+def test_an_empty_list_of_tolerations_adds_none() -> None:
+    device = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    assert pod({"template": {"spec": {"tolerations": []}}})["tolerations"] == [device]
+    assert "tolerations" not in pod({"template": {"spec": {"tolerations": None}}})
+
+
+def test_the_order_of_a_profiles_variables_is_that_of_their_names() -> None:
+    # The API server sorts the keys of a map, a file does not: what is rendered from either must be the same.
+    variables = {"B": "2", "A": "1"}
+    rendered = []
+    for given in (variables, dict(sorted(variables.items()))):
+        found = blueprint({"model": {"source": "hf://a/b"}})
+        rendered.append(template(replace(found, profile=found.profile.model_copy(update={"env": given}))))
+    assert rendered[0] == rendered[1]
 
 
 def test_labels_and_annotations_of_the_template_stand_beside_ours() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from llmfleet import names
-from llmfleet.api.pod_shape import pod_template
+from llmfleet.api.pod_shape import Shape, pod_template
 from llmfleet.api.v1alpha1 import EnvVar
 from llmfleet.planning import reserved
 from llmfleet.resources.blueprint import Blueprint, Manifest
@@ -75,18 +75,20 @@ def _overridden(blueprint: Blueprint, pod: Manifest) -> Manifest:
     people get what the restricted profile asks of each, where they say nothing else.
     """
     overrides = blueprint.spec.template.spec
-    result: Manifest = merged(pod, overrides, pod_template().fields["spec"])
-    if blueprint.profile.tolerations and overrides.get("tolerations"):
+    shape = pod_template().fields["spec"]
+    result: Manifest = merged(pod, overrides, shape)
+    if blueprint.profile.tolerations and overrides.get("tolerations") is not None:
         given = _tolerations(blueprint)
         result["tolerations"] = [*given, *(item for item in overrides["tolerations"] if item not in given)]
     ours = {container["name"] for part in ("initContainers", "containers") for container in pod[part]}
     for part in ("initContainers", "containers"):
-        result[part] = [container if container.get("name") in ours else _theirs(container) for container in result[part]]
+        inner = shape.fields[part].inner or Shape("map")
+        result[part] = [container if container.get("name") in ours else _theirs(container, inner) for container in result[part]]
     return result
 
 
-def _theirs(container: Manifest) -> Manifest:
-    return {**container, "securityContext": {**without_privileges(), **container.get("securityContext", {})}}
+def _theirs(container: Manifest, shape: Shape) -> Manifest:
+    return {**container, **merged({"securityContext": without_privileges()}, {"securityContext": container.get("securityContext", {})}, shape)}
 
 
 def _engine_container(blueprint: Blueprint, location: Location, served: list[str], compile_cache: str | None) -> Manifest:
@@ -178,7 +180,8 @@ def _environment(blueprint: Blueprint, location: Location) -> list[Manifest]:
     if cache_claim(blueprint) is not None:
         # vLLM puts torch's and Triton's caches below it (vllm/compilation/compiler_interface.py, 0.32).
         add("VLLM_CACHE_ROOT", names.COMPILE_CACHE_DIR)
-    for name, value in blueprint.profile.env.items():
+    # Sorted, as the API server keeps a map: a profile rendered from a file and the cluster's make the same pod.
+    for name, value in sorted(blueprint.profile.env.items()):
         # The variable would override the flag that the field becomes.
         if name != reserved.CPU_KV_CACHE or spec.engine.kv_cache_memory is None:
             add(name, value)
