@@ -43,7 +43,10 @@ PLAUSIBLE: Final[Mapping[str, Sequence[Value]]] = {
     "model.generationDefaults": ({"temperature": 0.2}, {"top_p": 0.9, "max_new_tokens": 5}, {}),
     "model.configOverrides": ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, {"architectures": ["X"]}),
     "quantization.method": ("fp8", "awq", "fp8_per_tensor", "online", "bitsandbytes", "gguf", "fbgemm_fp8", "awk", "compressed-tensors", "mxfp4"),
-    "quantization.config": ({"linear": "fp8"}, {"ignore": ["lm_head"]}),
+    "quantization.config": (
+        *({"linear": "fp8_per_tensor"}, {"linear": {"weight": "fp8_per_tensor_dynamic"}, "ignore": ["lm_head"]}, {"targets": {"re:.*proj": "mxfp8"}}),
+        *({"linear": "fp8"}, {"moe": "int8_per_channel_weight_only"}, {"linear": "int8_per_channel_weight_only"}, {"moe": "mxfp4", "targets": {"x": "mxfp8"}}),
+    ),
     "quantization.kvCache": ("auto", "fp8", "fp8_e4m3", "fp8_ds_mla", "nvfp4", "int4", "bfloat16"),
     "accelerator.profile": (*built_in_profiles(), "tesla"),
     "engine.version": ("0.32.0", "0.31.0", "0.30.0", "0.29.0", "0.32.1", "1.0"),
@@ -73,6 +76,9 @@ PLAUSIBLE: Final[Mapping[str, Sequence[Value]]] = {
     "autoscaling.behavior": ({}, {"scaleDown": {"stabilizationWindowSeconds": 60}}),
 }
 """Values that mean something, by field: random text alone would never get past the first check."""
+
+OF_THE_PLATFORM: Final = ("--mm-processor-device",)
+"""Flags whose choices the parser has only on machines with such a device: the catalogue knows them all, and the parser that is asked here is the CPU's."""
 
 WRONG: Final[Sequence[Value]] = ("", "x" * 70, "Ü", -1, 0, 10**12, 1.5, True, "true", [], {}, "a\nb", "$(A)", "--port")
 """What people's generators put where it does not belong."""
@@ -149,7 +155,7 @@ class Specifications:
         return items
 
     def _flag(self, known: Catalogue) -> list[str]:
-        flag = self._random.choice(list(known.flags.values()))
+        flag = self._random.choice([flag for flag in known.flags.values() if flag.name not in OF_THE_PLATFORM])
         spelling = self._random.choice(flag.spellings)
         if spelling.startswith("--"):
             chance = self._random.random()
@@ -194,28 +200,42 @@ class Specifications:
                 return self._random.choice(("text", "/path/x", "a,b", "auto", *known.sets[closed][:2]))
 
     def _json_object(self, known: Catalogue, flag: Flag) -> str:
-        fields = known.objects[flag.object or ""].fields
-        value: dict[str, Value] = {}
-        for name, field in fields.items():
-            if field.required or self._random.random() < 0.1:
-                value[name] = self._json_value(field.schema)
+        value = self._object_value(known, flag.object or "", 0.1)
         if self._random.random() < 0.05:
             value["no_such_key"] = 1
         return json.dumps(value)
 
-    def _json_value(self, schema: Mapping[str, Any]) -> Value:
-        for union in ("anyOf", "oneOf"):
-            if union in schema:
-                return self._json_value(self._random.choice(schema[union]))
-        if "enum" in schema:
-            return self._random.choice(schema["enum"])
-        simple: dict[str, Value] = {
-            "string": "text",
-            "integer": self._random.choice((1, 0, 8)),
-            "number": 0.5,
-            "boolean": True,
-            "null": None,
-            "array": [],
-            "object": {},
-        }
-        return simple.get(str(schema.get("type")), self._random.choice((1, "text", True, {}, [])))
+    def _object_value(self, known: Catalogue, name: str, rate: float) -> dict[str, Value]:
+        """Some fields of an object of vLLM's; further down more of them, for there are fewer."""
+        fields = known.objects[name].fields.items()
+        return {key: self._json_value(known, field.schema) for key, field in fields if field.required or self._random.random() < rate}
+
+    def _json_value(self, known: Catalogue, schema: Mapping[str, Any]) -> Value:
+        if "anyOf" in schema:
+            return self._json_value(known, self._random.choice(schema["anyOf"]))
+        if "$ref" in schema:
+            declared = known.objects[schema["$ref"]]
+            return self._object_value(known, schema["$ref"], 0.3) if declared.values is None else self._json_value(known, declared.values)
+        if "enum" in schema or "const" in schema:
+            return self._random.choice(schema.get("enum", [schema.get("const")]))
+        match schema.get("type"):
+            case "string":
+                return self._random.choice(("text", "text", "", "/path", "s3://a/b", "proton", "+rms_norm"))
+            case "integer":
+                return self._random.choice((1, 0, 8, 64, -1, "5", 4.0))
+            case "number":
+                return self._random.choice((0.5, 0, 1, -1, "0.25"))
+            case "boolean":
+                return self._random.choice((True, True, False, "yes", 0))
+            case "null":
+                return None
+            case "array":
+                items = schema.get("items", {})
+                return [self._json_value(known, items) for _ in range(self._random.randrange(3))]
+            case "object":
+                of_each = schema.get("additionalProperties", {})
+                return {
+                    key: self._json_value(known, of_each) for key in self._random.sample(("a", "full_attention", "image", "fp8"), self._random.randrange(3))
+                }
+            case _:
+                return self._random.choice((1, "text", True, {}, [], "FLASH_ATTN"))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,7 +56,46 @@ def test_a_field_in_pythons_spelling_is_unknown() -> None:
 
 def test_a_wrong_value_is_shown() -> None:
     (violation,) = refused({"engine": {"memoryUtilization": 7.5}})
-    assert (violation.field, violation.value, violation.rule) == ("spec.engine.memoryUtilization", "7.5", "should be less than or equal to 1")
+    assert (violation.field, violation.value, violation.rule) == ("spec.engine.memoryUtilization", "7.5", "must be at most 1")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"autoscaling": 3}, "spec.autoscaling '3': must be an object"),
+        ({"quantization": "fp8"}, "spec.quantization 'fp8': must be an object"),
+        ({"model": {"source": "hf://a/b", "servedNames": "chat"}}, "spec.model.servedNames 'chat': must be a list"),
+        ({"model": {"source": "hf://a/b", "dtype": True}}, "spec.model.dtype 'true': must be a string"),
+        ({"model": {"source": "hf://a/b", "trustRemoteCode": "yes"}}, "spec.model.trustRemoteCode 'yes': must be true or false"),
+        ({"model": {"source": "hf://a/b", "configOverrides": []}}, "spec.model.configOverrides: must be an object"),
+        ({"replicas": "2"}, "spec.replicas '2': must be a whole number"),
+        ({"replicas": -1}, "spec.replicas '-1': must be at least 0"),
+        ({"engine": {"memoryUtilization": "much"}}, "spec.engine.memoryUtilization 'much': must be a number"),
+        ({"engine": {"memoryUtilization": 0}}, "spec.engine.memoryUtilization '0': must be greater than 0"),
+        ({"engine": {"kvOffload": {"memory": "1Gi", "backend": "disk"}}}, "spec.engine.kvOffload.backend 'disk': must be native or lmcache"),
+        ({"engine": {"extraArgs": [""]}}, "spec.engine.extraArgs[0]: must not be empty"),
+        ({"model": {"source": "hf://a/b", "loadFormat": "x" * 33}}, f"spec.model.loadFormat {'x' * 33!r}: must not be longer than 32 characters"),
+        ({"engine": {"version": "1.0"}}, "spec.engine.version '1.0': must be a version of vLLM in three numbers, without a v, such as 0.32.0"),
+        (
+            {"engine": {"image": "a b"}},
+            "spec.engine.image 'a b': must be the name of an image, without blanks, such as vllm/vllm-openai:v0.32.0",
+        ),
+        (
+            {"engine": {"env": [{"name": "1A", "value": ""}]}},
+            "spec.engine.env[0].name '1A': must be the name of a variable: letters, digits and _, no digit first",
+        ),
+        (
+            {"model": {"source": "hf://a/b", "servedNames": ["-a"]}},
+            "spec.model.servedNames[0] '-a': must begin and end with a letter or digit, with letters, digits and - . _ : / @ between",
+        ),
+        (
+            {"accelerator": {"profile": "H100"}},
+            "spec.accelerator.profile 'H100': must be the name of an object: small letters, digits, - and ., with a letter or digit at both ends",
+        ),
+    ],
+)
+def test_what_a_value_must_be_is_said_in_plain_words(spec: dict[str, Any], message: str) -> None:
+    assert [violation.message for violation in refused(spec)] == [message]
 
 
 def test_a_number_as_text_is_not_taken_for_a_number() -> None:

@@ -345,3 +345,19 @@ def test_whatever_is_written_is_read(items: list[str]) -> None:
 def test_problems_are_told_as_far_as_anybody_reads() -> None:
     assert len(reading(*[f"--nonsense-{number}" for number in range(128)]).problems) == 128
     assert len(reading("--kv-events-config", "{" + ", ".join(f'"k{number}": 1' for number in range(300)) + "}").problems) == 16
+
+
+@pytest.mark.parametrize(
+    ("refused", "taken", "flag"),
+    [
+        (["--enable-log-outputs"], ["--enable-log-outputs", "--enable-log-requests"], "--enable-log-outputs"),
+        (["--enable-log-outputs", "--no-enable-log-requests"], ["--no-enable-log-outputs"], "--enable-log-outputs"),
+        (["--enable-auto-tool-choice"], ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"], "--enable-auto-tool-choice"),
+        (["--enable-auto-tool-choice", "--tool-call-parser", ""], ["--tool-call-parser", "hermes"], "--enable-auto-tool-choice"),
+        (["--sse-keep-alive-interval", "-1"], ["--sse-keep-alive-interval", "0"], "--sse-keep-alive-interval"),
+        (["--enable-per-request-metrics", "--disable-log-stats"], ["--enable-per-request-metrics"], "--enable-per-request-metrics"),
+    ],
+)
+def test_what_several_flags_say_together(refused: list[str], taken: list[str], flag: str) -> None:
+    assert only(*refused).flag == flag
+    assert reading(*taken).problems == ()

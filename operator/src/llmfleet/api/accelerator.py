@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from llmfleet.api.wire import LabelValue, Quantity, Wire, rules
+from llmfleet.api.wire import ImageName, LabelValue, Matching, Quantity, Wire, rules
 
 ANY_VERSION: Final = "*"
 """Key of `images` whose template serves every version that is not named."""
@@ -41,17 +41,6 @@ class Vendor(StrEnum):
     CPU = "cpu"
 
 
-def _readable(pattern: str, expected: str) -> AfterValidator:
-    """A pattern whose refusal is a sentence."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(expected)
-        return value
-
-    return AfterValidator(check)
-
-
 def _member(value: object) -> object:
     """A vendor by its name: what comes from the wire is read strictly, and strictly a string is no member."""
     if isinstance(value, str) and value not in list(Vendor):
@@ -59,18 +48,9 @@ def _member(value: object) -> object:
     return Vendor(value) if isinstance(value, str) else value
 
 
-ResourceName = Annotated[
-    str,
-    _readable(RESOURCE_PATTERN, RESOURCE_EXPECTED),
-    Field(min_length=3, max_length=317, json_schema_extra=rules((f"self.matches(r'{RESOURCE_PATTERN}')", RESOURCE_EXPECTED))),
-]
-Capability = Annotated[
-    str,
-    _readable(CAPABILITY_PATTERN, CAPABILITY_EXPECTED),
-    Field(max_length=8, json_schema_extra=rules((f"self.matches(r'{CAPABILITY_PATTERN}')", CAPABILITY_EXPECTED))),
-]
+ResourceName = Annotated[str, Matching(RESOURCE_PATTERN, RESOURCE_EXPECTED), Field(min_length=3, max_length=317)]
+Capability = Annotated[str, Matching(CAPABILITY_PATTERN, CAPABILITY_EXPECTED), Field(max_length=8)]
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
-ImageName = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")]
 
 
 class Toleration(Wire):

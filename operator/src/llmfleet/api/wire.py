@@ -5,10 +5,12 @@ and `model_validate(..., by_alias=True, by_name=False)` (planning.parse) the onl
 """
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
 
 QUANTITY_PATTERN: Final = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$"
 """Kubernetes' own grammar of a quantity (apimachinery resource.Quantity) without a sign: a negative resource is an error."""
@@ -20,6 +22,8 @@ DNS_1123_LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 DNS_1123_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
 """Names of Secrets, ConfigMaps and claims; dots in a row are left to the API server."""
+
+DNS_1123_SUBDOMAIN_EXPECTED: Final = "must be the name of an object: small letters, digits, - and ., with a letter or digit at both ends"
 
 
 class Wire(BaseModel):
@@ -63,6 +67,31 @@ def int_or_string(pattern: str, *, minimum: int, max_length: int, expected: str)
     }
 
 
+@dataclass(frozen=True)
+class Matching:
+    """Annotation of a string that must match a pattern from end to end, whose refusal is a sentence, here and by the API server.
+
+    A rule instead of `pattern`, because a refusal by that shows the regular expression and says nothing.
+    """
+
+    pattern: str
+    expected: str
+    """What it must be, as it goes on from the field's name."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The check, after the string's own."""
+        return core_schema.no_info_after_validator_function(self._matched, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """The same as a rule in CEL."""
+        return {**handler(schema), **rules((f"self.matches(r'{self.pattern}')", self.expected))}
+
+    def _matched(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise ValueError(self.expected)
+        return value
+
+
 def _quantity(value: object) -> str:
     """A quantity as a string; integers are accepted as Kubernetes accepts them."""
     text = str(value)
@@ -74,11 +103,16 @@ def _quantity(value: object) -> str:
 Quantity = Annotated[str, PlainValidator(_quantity), WithJsonSchema(int_or_string(QUANTITY_PATTERN, minimum=0, max_length=32, expected=QUANTITY_EXPECTED))]
 """An amount of a resource, kept as it was written: `1Gi` and `1024Mi` are compared by Kubernetes, never by us."""
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_1123_SUBDOMAIN)]
+ObjectName = Annotated[str, Matching(DNS_1123_SUBDOMAIN, DNS_1123_SUBDOMAIN_EXPECTED), Field(min_length=1, max_length=253)]
 """Name of another object in the same namespace."""
 
-Key = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+Key = Annotated[str, Matching(r"^[-._a-zA-Z0-9]+$", "must be a key of a Secret or ConfigMap: letters, digits, -, _ and ."), Field(min_length=1, max_length=253)]
 """Key of a Secret or ConfigMap."""
+
+ImageName = Annotated[
+    str, Matching(r"^[^\s]+$", "must be the name of an image, without blanks, such as vllm/vllm-openai:v0.32.0"), Field(min_length=1, max_length=512)
+]
+"""Image of a container."""
 
 LabelValue = Annotated[str, Field(max_length=63)]
 """Value of a label."""

@@ -4,6 +4,7 @@ The API server has already refused most of what is wrong, but not everything tha
 may have been stored under an older one, and `llmfleet render` reads files that no server has seen.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -20,6 +21,28 @@ from llmfleet.planning.violation import Violation
 
 NEAREST: Final = 3
 """Field names that are offered for one that does not exist."""
+
+EXPECTED: Final[Mapping[str, str]] = {
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be a list",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a number",
+    "bool_type": "must be true or false",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be greater than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "string_too_short": "must not be shorter than {min_length} characters",
+    "string_too_long": "must not be longer than {max_length} characters",
+    "too_short": "must not have fewer items than {min_length}",
+    "too_long": "must not have more items than {max_length}",
+}
+"""What is wrong with a value, in our words, by pydantic's type of the error; numbers and names are pydantic's."""
 
 
 def parse(raw: Mapping[str, Any]) -> LLMService | tuple[Violation, ...]:
@@ -56,8 +79,17 @@ def _violation(details: ErrorDetails, model: type[BaseModel], short_name: str) -
     if details["type"] == "extra_forbidden":
         remedy = _nearest(details["loc"], model) or f"remove it, or look up its name: kubectl explain {_explained(details['loc'][:-1], short_name)}"
         return Violation(field, "", f"is no field of {names.API_VERSION}", remedy)
-    rule = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return Violation(field, _shown(details["input"]), rule, "")
+    return Violation(field, _shown(details["input"]), _rule(details), "")
+
+
+def _rule(details: ErrorDetails) -> str:
+    """What the value must be. A rule of ours speaks for itself; of an error without words of ours, pydantic's are left."""
+    known = EXPECTED.get(details["type"])
+    if known is None:
+        return details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if details.get("ctx", {}).get("min_length") == 1:
+        return "must not be empty"
+    return known.format_map({name: f"{value:g}" if isinstance(value, float) else str(value).replace("'", "") for name, value in details.get("ctx", {}).items()})
 
 
 def _path(location: Sequence[int | str]) -> str:
@@ -103,5 +135,5 @@ def _explained(location: Sequence[int | str], short_name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """A scalar as given; a whole object is not repeated."""
-    return str(value) if isinstance(value, str | int | float) else ""
+    """A scalar as it is written; a whole object is not repeated."""
+    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, int | float) else ""

@@ -3,11 +3,11 @@
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from llmfleet.api.references import ConfigMapKeyRef, FieldRef, LocalRef, SecretKeyRef
 from llmfleet.api.v1alpha1.model import JsonObject, SourceUrl
-from llmfleet.api.wire import Quantity, Wire, list_map, rules
+from llmfleet.api.wire import ImageName, Matching, Quantity, Wire, list_map, rules
 
 ENV_ONE_VALUE: Final = "an environment variable has exactly one of value and valueFrom: add or remove one"
 VALUE_FROM_ONE: Final = "valueFrom names exactly one of secretKeyRef, configMapKeyRef and fieldRef"
@@ -21,10 +21,13 @@ DURATION_PATTERN: Final = r"^([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$"
 DURATION_EXPECTED: Final = "must be a duration in hours, minutes and seconds such as 90s, 5m or 1h30m"
 
 
-def _readable_duration(value: str) -> str:
-    if not re.fullmatch(DURATION_PATTERN, value):
-        raise ValueError(DURATION_EXPECTED)
-    return value
+VariableName = Annotated[
+    str, Matching(r"^[A-Za-z_][A-Za-z0-9_]*$", "must be the name of a variable: letters, digits and _, no digit first"), Field(min_length=1, max_length=253)
+]
+"""Name of an environment variable, or its beginning."""
+
+VERSION_PATTERN: Final = r"^[0-9]+\.[0-9]+\.[0-9]+([-.+a-z0-9]*)?$"
+VERSION_EXPECTED: Final = "must be a version of vLLM in three numbers, without a v, such as 0.32.0"
 
 
 class EnvVarSource(Wire):
@@ -53,7 +56,7 @@ class EnvVar(Wire):
 
     model_config = ConfigDict(json_schema_extra=rules(("has(self.value) != has(self.valueFrom)", ENV_ONE_VALUE)))
 
-    name: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+    name: VariableName
     """Name of the variable."""
     value: Annotated[str, Field(max_length=32768)] | None = None
     """Its value; always a string."""
@@ -72,7 +75,7 @@ class EnvFromSource(Wire):
 
     model_config = ConfigDict(json_schema_extra=rules(("has(self.secretRef) != has(self.configMapRef)", ENV_FROM_ONE)))
 
-    prefix: Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    prefix: VariableName | None = None
     """Put before every name."""
     secret_ref: LocalRef | None = None
     """A Secret; the pod reads it, the operator never does."""
@@ -155,9 +158,9 @@ class Engine(Wire):
 
     model_config = ConfigDict(json_schema_extra=rules(("!(has(self.memoryUtilization) && has(self.kvCacheMemory))", ONE_MEMORY)))
 
-    version: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-.+a-z0-9]*)?$")] | None = None
+    version: Annotated[str, Matching(VERSION_PATTERN, VERSION_EXPECTED), Field(min_length=1, max_length=32)] | None = None
     """vLLM's version; picks the profile's image and the rules that flags are checked by. Default: the newest that this operator knows."""
-    image: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\s]+$")] | None = None
+    image: ImageName | None = None
     """Image instead of the profile's; must contain vLLM and Python."""
     max_sequences: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """Requests that run at once in one replica; more wait. Default: vLLM's, by device."""
@@ -222,11 +225,7 @@ class Engine(Wire):
 class Rollout(Wire):
     """How replicas are replaced."""
 
-    drain_timeout: Annotated[
-        str,
-        AfterValidator(_readable_duration),
-        Field(min_length=2, max_length=16, json_schema_extra=rules((f"self.matches(r'{DURATION_PATTERN}')", DURATION_EXPECTED))),
-    ] = "5m"
+    drain_timeout: Annotated[str, Matching(DURATION_PATTERN, DURATION_EXPECTED), Field(min_length=2, max_length=16)] = "5m"
     """Longest time that a replica on its way out keeps answering the requests it has: 90s, 5m, 1h30m. Default: 5m."""
 
     @property

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, WithJson
 
 from llmfleet.api import source
 from llmfleet.api.references import ConfigMapKeyRef, LocalRef, SecretKeyRef
-from llmfleet.api.wire import ObjectName, Quantity, Wire, int_or_string, rules
+from llmfleet.api.wire import Matching, ObjectName, Quantity, Wire, int_or_string, rules
 
 MAX_LENGTH_PATTERN: Final = r"^(auto|[1-9][0-9]{0,8}[kKmM]?)$"
 """vLLM's human-readable integers, as far as a context length needs them; facts: `16k` is 16000, `16K` is 16384."""
@@ -36,7 +36,11 @@ def _readable_source(value: str) -> str:
 MaxLength = Annotated[
     int | str, PlainValidator(_max_length), WithJsonSchema(int_or_string(MAX_LENGTH_PATTERN, minimum=1, max_length=11, expected=MAX_LENGTH_EXPECTED))
 ]
-ServedName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9]([-._:/@A-Za-z0-9]*[A-Za-z0-9])?$")]
+ServedName = Annotated[
+    str,
+    Matching(r"^[A-Za-z0-9]([-._:/@A-Za-z0-9]*[A-Za-z0-9])?$", "must begin and end with a letter or digit, with letters, digits and - . _ : / @ between"),
+    Field(min_length=1, max_length=253),
+]
 SourceUrl = Annotated[
     str,
     AfterValidator(_readable_source),

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from llmfleet.api.wire import DNS_1123_SUBDOMAIN, LabelValue, Wire
+from llmfleet.api.wire import LabelValue, ObjectName, Wire
 
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 
@@ -12,7 +12,7 @@ LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 class Accelerator(Wire):
     """What kind of device a replica runs on; how many follows from parallelism."""
 
-    profile: Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_1123_SUBDOMAIN)] | None = None
+    profile: ObjectName | None = None
     """Name of the accelerator profile: a built-in one (cpu, nvidia, nvidia-h100-80gb, ...) or an AcceleratorProfile of the cluster. Default: the
     operator's setting (nvidia)."""
 
