@@ -1,5 +1,6 @@
 """Names in the engine's pod that the operator gives away itself, so that spec.template and spec.engine.env may not."""
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def reaches_source(variable: str) -> bool:
 
 def collision(mount_path: str) -> str | None:
     """The mount of ours that a path equals, covers or, where that is closed, lies in; None where it is free."""
-    path = "/" + "/".join(part for part in mount_path.split("/") if part not in ("", "."))
+    path = posixpath.normpath("/" + mount_path.lstrip("/"))
     for ours in MOUNT_PATHS:
         covers = path in (ours, "/") or ours.startswith(path + "/")
         inside = ours not in OPEN_PATHS and path.startswith(ours + "/")
