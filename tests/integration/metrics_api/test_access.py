@@ -17,8 +17,8 @@ from e2e.cluster.controlplane import ControlPlane
 from e2e.kubectl import Kubectl
 from e2e.waiting import eventually
 from llmfleet.kube.client import Client
-from llmfleet.metrics_api.application import Missing, Value
 from llmfleet.metrics_api.api import MetricsApi
+from llmfleet.metrics_api.application import Missing, Value
 from llmfleet.server import connection
 from llmfleet.server.watching import watch_settings
 from llmfleet.tls.listener import Listener

@@ -20,6 +20,7 @@ from llmfleet.metrics_api.application import Missing
 from llmfleet.scrape.fleet import Fleet
 from llmfleet.scrape.queue_metrics import Queue
 from llmfleet.server import health
+from llmfleet.server.reports import download_targets
 from llmfleet.server.scaling import Scaling
 from llmfleet.server.settings import Settings
 from llmfleet.server.telemetry import JsonFormatter, Telemetry
@@ -130,6 +131,28 @@ def test_a_pod_that_has_ended_is_not_read_its_address_may_be_anothers() -> None:
     ended = pod("a", "10.0.0.1")
     ended["status"]["phase"] = "Failed"
     assert list(scaling(ended).targets()["ns", "x"]) == []
+
+
+def test_pods_of_jobs_are_no_replicas() -> None:
+    looking = pod("a", "10.0.0.1")
+    looking["metadata"]["labels"]["llmfleet.dev/role"] = "inspect"
+    assert list(scaling(looking).targets()["ns", "x"]) == []
+
+
+def test_only_downloads_that_run_are_asked_for_their_progress() -> None:
+    store = Store(WATCHED)
+    for role in ("download", "inspect"):
+        store.upsert(JOB, {"metadata": {"name": role, "namespace": "ns", "uid": f"job-{role}", "labels": {"llmfleet.dev/role": role}}})
+    for name, role, phase, job in (
+        ("runs", "download", "Running", "job-download"),
+        ("ended", "download", "Succeeded", "job-download"),
+        ("of-the-job-before", "download", "Running", "job-before"),
+        ("looks", "inspect", "Running", "job-inspect"),
+    ):
+        metadata = {"name": name, "namespace": "ns", "uid": name, "labels": {"batch.kubernetes.io/job-name": role}}
+        metadata |= {"ownerReferences": [{"uid": job, "kind": "Job", "name": role, "controller": True}]}
+        store.upsert(POD, {"metadata": metadata, "status": {"phase": phase, "podIP": "10.0.0.1"}})
+    assert set(download_targets(store)) == {"runs"}
 
 
 def test_more_replicas_hold_the_demand_from_when_they_were_asked_for() -> None:
