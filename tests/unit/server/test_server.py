@@ -149,8 +149,8 @@ def test_only_downloads_that_run_are_asked_for_their_progress() -> None:
         ("of-the-job-before", "download", "Running", "job-before"),
         ("looks", "inspect", "Running", "job-inspect"),
     ):
-        metadata = {"name": name, "namespace": "ns", "uid": name, "labels": {"batch.kubernetes.io/job-name": role}}
-        metadata |= {"ownerReferences": [{"uid": job, "kind": "Job", "name": role, "controller": True}]}
+        owners = [{"uid": job, "kind": "Job", "name": role, "controller": True}]
+        metadata = {"name": name, "namespace": "ns", "uid": name, "labels": {"batch.kubernetes.io/job-name": role}, "ownerReferences": owners}
         store.upsert(POD, {"metadata": metadata, "status": {"phase": phase, "podIP": "10.0.0.1"}})
     assert set(download_targets(store)) == {"runs"}
 
