@@ -102,6 +102,10 @@ ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
         "PROMETHEUS_MULTIPROC_DIR": "vLLM sets it itself",
         "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH": "a dead engine would keep its pod",
         "VLLM_USE_MODELSCOPE": "it follows from modelscope:// in spec.model.source",
+        "VLLM_API_KEY": "keys belong to spec.access.apiKeys, and vLLM ignores the variable beside them",
+        "VLLM_DP_SIZE": "it follows from spec.parallelism.data",
+        "VLLM_DP_RANK": "it follows from spec.parallelism.data",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "adapters belong to spec.adapters: what is loaded into one pod is unknown to the others, and lost when it restarts",
     }
 )
 """Variables that may not be set, with the reason."""

@@ -14,7 +14,7 @@ def env(*names: str, value: str = "x") -> dict[str, Any]:
     return {"env": [{"name": name, "value": value} for name in names]}
 
 
-@pytest.mark.parametrize("name", ["HOME", "USER", "VLLM_PORT", "PYTHONPATH", "VLLM_USE_MODELSCOPE", "LLMFLEET_X", "LLMFLEET_API_KEY_0"])
+@pytest.mark.parametrize("name", ["HOME", "USER", "VLLM_PORT", "PYTHONPATH", "VLLM_USE_MODELSCOPE", "VLLM_API_KEY", "LLMFLEET_X", "LLMFLEET_API_KEY_0"])
 def test_a_reserved_variable_is_refused(name: str) -> None:
     violation = only(reserved_environment, engine=env(name))
     assert (violation.field, violation.value) == ("spec.engine.env[0]", name)
@@ -50,7 +50,7 @@ def test_an_empty_value_of_a_vllm_variable_is_refused() -> None:
 
 
 def test_an_api_key_from_a_secret_may_be_a_variable() -> None:
-    assert found(reserved_environment, engine={"env": [{"name": "VLLM_API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "qwen"}}}]}) == []
+    assert found(reserved_environment, engine={"env": [{"name": "SEARCH_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "qwen"}}}]}) == []
 
 
 def test_a_variable_twice_is_refused() -> None:
