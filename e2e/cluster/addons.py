@@ -1,4 +1,4 @@
-"""What runs inside the cluster from the start: the cluster's DNS."""
+"""What is inside the cluster from the start: its DNS, and what spares the kubelet."""
 
 from __future__ import annotations
 
@@ -21,6 +21,43 @@ def apply_dns(client: ApiClient) -> None:
     """Apply CoreDNS with its rights and its Service."""
     for manifest, plural in _manifests():
         client.apply(manifest, plural)
+
+
+def apply_pod_policy(client: ApiClient) -> None:
+    """Take CPU and memory away from containers that start when others of their pod have run.
+
+    Without control groups for pods (kubelet: cgroupsPerQOS) the kubelet panics at the start of such a container with resources: it takes it for one that
+    was resized, and reads the limits of a group that is not there (kubernetes #137993, open in 1.36). The node does not enforce them in any case.
+    """
+    name = {"name": "llmfleet-test-node"}
+    spec = {
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "Never",
+        "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]},
+        "matchConditions": [{"name": "has-init-containers", "expression": "has(object.spec.initContainers) && size(object.spec.initContainers) > 0"}],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}} for expression in _without_resources()],
+    }
+    group = "admissionregistration.k8s.io/v1"
+    client.apply({"apiVersion": group, "kind": "MutatingAdmissionPolicy", "metadata": name, "spec": spec}, "mutatingadmissionpolicies")
+    binding = {"apiVersion": group, "kind": "MutatingAdmissionPolicyBinding", "metadata": name, "spec": {"policyName": name["name"]}}
+    client.apply(binding, "mutatingadmissionpolicybindings")
+
+
+_LATER_INIT_CONTAINERS = range(1, 4)
+
+
+def _without_resources() -> list[str]:
+    """CEL that removes the resources of later init containers, and CPU and memory of the first container behind them; devices stay."""
+    expressions = []
+    for index in _LATER_INIT_CONTAINERS:
+        there = f"size(object.spec.initContainers) > {index} && has(object.spec.initContainers[{index}].resources)"
+        expressions.append(f'{there} ? [JSONPatch{{op: "remove", path: "/spec/initContainers/{index}/resources"}}] : []')
+    for part in ("limits", "requests"):  # in this order: requests that are not there follow limits
+        for resource in ("cpu", "memory"):
+            amounts = f"object.spec.containers[0].resources.{part}"
+            there = f'has(object.spec.containers[0].resources) && has({amounts}) && "{resource}" in {amounts}'
+            expressions.append(f'{there} ? [JSONPatch{{op: "remove", path: "/spec/containers/0/resources/{part}/{resource}"}}] : []')
+    return expressions
 
 
 def dns_ready(client: ApiClient) -> bool:

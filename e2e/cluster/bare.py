@@ -73,6 +73,7 @@ class BareCluster:
                 with step("network namespaces, bridge and routes"):
                     network.ensure(self._nodes)
             self._start_control_plane(settings)
+            addons.apply_pod_policy(self._client())
             sysctls.remember(self._state / "sysctls.json")
             for node in self._nodes:
                 self._start_node(node, settings)
