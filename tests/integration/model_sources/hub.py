@@ -49,6 +49,8 @@ class Rules:
     """As servers that answer with the whole file."""
     content_elsewhere: bool = False
     """Large files lie on another host, as far as a client can tell."""
+    page: str | None = None
+    """What every request is answered with, as a proxy does that wants a login."""
     before_chunk: Callable[[str, int], None] | None = None
     """Called with file name and offset before each piece of a file is sent; may wait."""
 
@@ -144,7 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
             limited, rules.rate_limited = rules.rate_limited > 0, max(0, rules.rate_limited - 1)
             broken, rules.broken = not limited and rules.broken > 0, rules.broken if limited else max(0, rules.broken - 1)
         parts = path.strip("/").split("/")
-        if limited:
+        if rules.page is not None:
+            self._page(rules.page)
+        elif limited:
             self._json(429, {"error": "Too many requests"}, {"Retry-After": rules.retry_after})
         elif broken:
             self._json(503, {"error": "Service unavailable"})
@@ -279,6 +283,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _error(self, status: int, code: str | None, message: str) -> None:
         self._json(status, {"error": message}, {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})})
+
+    def _page(self, page: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page.encode())
 
     def _json(self, status: int, document: Any, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(document).encode()

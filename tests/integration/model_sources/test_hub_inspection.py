@@ -170,6 +170,21 @@ def test_a_mirror_without_sizes_is_asked_for_each_file(hub: Hub, commands: Comma
     assert commands.inspect("hf://acme/tiny").facts == plain
 
 
+def test_a_page_that_asks_for_a_login_is_told_as_that(hub: Hub, commands: Commands) -> None:
+    # Proxies and captive portals answer everything with 200 and a page of their own.
+    hub.rules.page = "<html>Please log in</html>"
+    found = commands.inspect("hf://acme/tiny")
+    assert (found.code, found.reason) == (75, "SourceUnreachable")
+    assert f"{hub.url} answers with something that is no list of a repository's files" in found.told["message"]
+
+
+def test_text_that_no_encoding_takes_is_told_all_the_same(hub: Hub, commands: Commands) -> None:
+    models.single_file(hub.root / "acme/tiny")
+    (hub.root / "acme/tiny/config.json").write_text('{"architectures": ["Llama\\ud800"], "model_type": "llama"}')
+    found = commands.inspect("hf://acme/tiny")
+    assert found.facts["config"]["architectures"] == ["Llama?"] == found.told["config"]["architectures"]
+
+
 def test_a_server_without_ranges_serves_too(hub: Hub, commands: Commands) -> None:
     models.single_file(hub.root / "acme/tiny")
     hub.rules.without_ranges = True

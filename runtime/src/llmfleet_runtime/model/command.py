@@ -43,7 +43,9 @@ def run_fetch(source: Source, directory: Path, progress_port: int | None) -> int
 
 def _inspect(source: Source) -> bytes:
     facts = inspect(source, open_store(source))
-    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    # As bytes: a model's text may hold what no encoding takes, and what a container takes for its encoding is chance.
+    sys.stdout.buffer.write(json.dumps(facts, indent=2, ensure_ascii=False).encode(errors="replace") + b"\n")
+    sys.stdout.buffer.flush()
     return termination_message(facts)
 
 

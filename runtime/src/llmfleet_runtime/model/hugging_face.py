@@ -17,7 +17,7 @@ from huggingface_hub.utils._http import get_session, hf_raise_for_status, parse_
 from llmfleet_runtime.model import refusals
 from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.source import Repository
-from llmfleet_runtime.model.store import Digest, File, Listing
+from llmfleet_runtime.model.store import Digest, File, Listing, part
 
 _TIMEOUT: Final = httpx2.Timeout(60.0, connect=10.0)
 """A minute without a byte is a broken connection."""
@@ -37,7 +37,7 @@ class HuggingFace:
     def listing(self) -> Listing:
         """The files of the revision; one request."""
         with self._translated():
-            info = self._api.model_info(self._source.repository, revision=self._source.revision, files_metadata=True, timeout=30)
+            info = self._information()
             self._commit = info.sha or self._commit
             files = []
             for sibling in info.siblings or ():
@@ -48,16 +48,27 @@ class HuggingFace:
                     self._digests[name] = Digest("git", sibling.blob_id)
                 if size_bytes is None:  # some mirrors leave it out
                     size_bytes = huggingface_hub.get_hf_file_metadata(self._address(name)).size or 0
-                files.append(File(name, size_bytes, self._digests[name].value if name in self._digests else self._commit))
+                files.append(File(name, size_bytes, self._digests[name].value if name in self._digests else info.sha or ""))
         return Listing(tuple(files), info.sha)
+
+    def _information(self) -> huggingface_hub.ModelInfo:
+        try:
+            return self._api.model_info(self._source.repository, revision=self._source.revision, files_metadata=True, timeout=30)
+        except errors.HFValidationError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # what the library makes of an answer that is not the hub's
+            endpoint = huggingface_hub.constants.ENDPOINT
+            raise ModelFailure(
+                Reason.SOURCE_UNREACHABLE,
+                f"{endpoint} answers with something that is no list of a repository's files; check HF_ENDPOINT, and whether a proxy wants a login",
+            ) from error
 
     def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:
         """A range of a file; the hub sends us on to where it lies, without our token."""
         headers = {**build_hf_headers(), "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
         with self._translated(), get_session().stream("GET", self._address(file.name), headers=headers, timeout=_TIMEOUT) as response:
             hf_raise_for_status(response)
-            chunks = response.iter_bytes(_CHUNK_BYTES)
-            yield from chunks if response.status_code == 206 else _part(chunks, start, stop)
+            yield from part(response.iter_bytes(_CHUNK_BYTES), start if response.status_code == 206 else 0, start, stop)
 
     def digest(self, file: File) -> Digest | None:
         """SHA-256 of a large file, git's own hash of a small one."""
@@ -126,15 +137,3 @@ def _retry_after(response: httpx2.Response) -> float | None:
         return limits.reset_in_seconds
     value = response.headers.get("Retry-After", "")
     return float(value) if value.isdigit() else None
-
-
-def _part(chunks: Iterator[bytes], start: int, stop: int) -> Iterator[bytes]:
-    """Bytes `start` to `stop` of a whole file, from a server that knows no ranges."""
-    at = 0
-    for chunk in chunks:
-        wanted = chunk[max(0, start - at) : max(0, stop - at)]
-        at += len(chunk)
-        if wanted:
-            yield wanted
-        if at >= stop:
-            return

@@ -18,7 +18,7 @@ from modelscope_hub.config import HubConfig
 from llmfleet_runtime.model import refusals
 from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.source import Repository
-from llmfleet_runtime.model.store import Digest, File, Listing
+from llmfleet_runtime.model.store import Digest, File, Listing, part
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -55,14 +55,7 @@ class ModelScope:
                 self._source.repository, "model", file.name, self._revision, headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
             )
             with contextlib.closing(answer):
-                at = start if answer.status_code == 206 else 0
-                for chunk in answer.iter_content(_CHUNK_BYTES):
-                    wanted = chunk[max(0, start - at) : max(0, stop - at)]
-                    at += len(chunk)
-                    if wanted:
-                        yield wanted
-                    if at >= stop:
-                        return
+                yield from part(answer.iter_content(_CHUNK_BYTES), start if answer.status_code == 206 else 0, start, stop)
 
     def digest(self, file: File) -> Digest | None:
         """SHA-256 of every file."""

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, Final
 
 import boto3
@@ -23,7 +24,7 @@ from botocore.exceptions import (
 from llmfleet_runtime.model import refusals
 from llmfleet_runtime.model.failure import ModelFailure
 from llmfleet_runtime.model.source import Bucket
-from llmfleet_runtime.model.store import Digest, File, Listing
+from llmfleet_runtime.model.store import Digest, File, Listing, part
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -90,7 +91,8 @@ class S3:
         with self._translated(file.name):
             answer = self._client.get_object(Bucket=self._source.bucket, Key=self._key(file), Range=f"bytes={start}-{stop - 1}", **same)
             with contextlib.closing(answer["Body"]) as body:
-                yield from body.iter_chunks(_CHUNK_BYTES)
+                partial = answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.PARTIAL_CONTENT
+                yield from part(body.iter_chunks(_CHUNK_BYTES), start if partial else 0, start, stop)
 
     def digest(self, file: File) -> Digest | None:
         """MD5, where the ETag is one: of an object that was uploaded in one part and not encrypted with a key of KMS or the customer."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from llmfleet_runtime.model.failure import ModelFailure, Reason
-from llmfleet_runtime.model.store import File, Store
+from llmfleet_runtime.model.store import File, Store, content
 
 LENGTH_BYTES: Final = 8
 
@@ -35,7 +35,7 @@ class Tensor:
 
 def tensors(store: Store, file: File) -> tuple[Tensor, ...]:
     """The tensors of a file, from its header alone; ModelFailure where the file is no safetensors, or not all there."""
-    first = _bytes(store, file, 0, min(_FIRST_READ_BYTES, file.size_bytes))
+    first = content(store, file, 0, min(_FIRST_READ_BYTES, file.size_bytes))
     if first.startswith(_POINTER):
         raise ModelFailure(
             Reason.INCOMPLETE_MODEL, f"{file.name} is only git-lfs's pointer to the weights; run `git lfs pull` where the model was cloned, or fetch it"
@@ -48,11 +48,11 @@ def tensors(store: Store, file: File) -> tuple[Tensor, ...]:
     end = LENGTH_BYTES + length
     if file.size_bytes < end:
         raise _half(file, end)
-    content = first[LENGTH_BYTES:end] if len(first) >= end else first[LENGTH_BYTES:] + _bytes(store, file, len(first), end)
+    header = first[LENGTH_BYTES:end] if len(first) >= end else first[LENGTH_BYTES:] + content(store, file, len(first), end)
     try:
-        found = tuple(_parsed(json.loads(content)))
+        found = tuple(_parsed(json.loads(header)))
         stop = max((entry_stop for _, entry_stop in found), default=0)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise _invalid(file, f"its header cannot be read: {error!r}") from error
     if file.size_bytes < end + stop:
         raise _half(file, end + stop)
@@ -62,15 +62,10 @@ def tensors(store: Store, file: File) -> tuple[Tensor, ...]:
 def _parsed(header: dict[str, Any]) -> Iterator[tuple[Tensor, int]]:
     for name, entry in header.items():
         if name != "__metadata__":
-            start, stop = entry["data_offsets"]
-            yield Tensor(name, str(entry["dtype"])[:MAX_DTYPE], tuple(int(size) for size in entry["shape"]), int(stop) - int(start)), int(stop)
-
-
-def _bytes(store: Store, file: File, start: int, stop: int) -> bytes:
-    content = b"".join(store.read(file, start, stop)) if stop > start else b""
-    if len(content) != stop - start:
-        raise ModelFailure(Reason.SOURCE_UNREACHABLE, f"{file.name}: the source broke off after {len(content)} of {stop - start} bytes; it is tried again")
-    return content
+            start, stop = (int(offset) for offset in entry["data_offsets"])
+            if not 0 <= start <= stop:
+                raise ValueError(f"tensor {name!r} would lie from byte {start} to {stop}")
+            yield Tensor(name, str(entry["dtype"])[:MAX_DTYPE], tuple(int(size) for size in entry["shape"]), stop - start), stop
 
 
 def _half(file: File, needed_bytes: int) -> ModelFailure:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.source import Bucket, Directory, Repository, Scheme, Source
 
 
@@ -47,6 +48,25 @@ class Store(Protocol):
 
     def digest(self, file: File) -> Digest | None:
         """What the source knows of a listed file's content; None where it knows nothing that could be checked."""
+
+
+def content(store: Store, file: File, start: int, stop: int) -> bytes:
+    """Bytes `start` to `stop` of a listed file at once; ModelFailure where the source breaks off."""
+    found = b"".join(store.read(file, start, stop)) if stop > start else b""
+    if len(found) != stop - start:
+        raise ModelFailure(Reason.SOURCE_UNREACHABLE, f"{file.name}: the source broke off after {len(found)} of {stop - start} bytes; it is tried again")
+    return found
+
+
+def part(chunks: Iterator[bytes], at: int, start: int, stop: int) -> Iterator[bytes]:
+    """Bytes `start` to `stop` of a file out of chunks that begin at `at`: servers without ranges send the whole file, wrong ones more than the range."""
+    for chunk in chunks:
+        wanted = chunk[max(0, start - at) : max(0, stop - at)]
+        at += len(chunk)
+        if wanted:
+            yield wanted
+        if at >= stop:
+            return
 
 
 def open_store(source: Source) -> Store:

@@ -49,6 +49,10 @@ def test_a_file_that_ends_before_its_tensors_do_is_half_there(kept: int) -> None
         with_header(b"[1, 2]"),
         with_header(json.dumps({"a": {"dtype": "BF16"}}).encode()),
         with_header(json.dumps({"a": {"dtype": "BF16", "shape": "x", "data_offsets": [0]}}).encode()),
+        with_header(b'{"a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 1e999]}}'),
+        with_header(b'{"a": {"dtype": "BF16", "shape": [1], "data_offsets": [8, 4]}}', b"x" * 8),
+        with_header(b'{"a": {"dtype": "BF16", "shape": [1], "data_offsets": [-8, 4]}}', b"x" * 8),
+        with_header(b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
     ],
 )
 def test_what_is_no_header_is_no_model(content: bytes) -> None:
