@@ -27,6 +27,17 @@ def test_the_links_of_a_hubs_own_cache_are_followed(commands: Commands, tmp_path
     assert commands.inspect(snapshot).facts["weights"]["files"] == 1
 
 
+def test_links_that_lead_back_are_followed_once(commands: Commands, tmp_path: Path) -> None:
+    folder = models.single_file(tmp_path / "model")
+    for name in ("one", "other"):
+        (folder / name).mkdir()
+    for number in range(8):
+        (folder / f"itself{number}").symlink_to(".")
+        (folder / "one" / f"there{number}").symlink_to("../other")
+        (folder / "other" / f"back{number}").symlink_to("../one")
+    assert commands.inspect(folder).facts["weights"]["files"] == 1
+
+
 def test_a_link_that_leads_nowhere_is_told_as_that(commands: Commands, tmp_path: Path) -> None:
     folder = models.single_file(tmp_path / "model")
     (folder / "model.safetensors").unlink()

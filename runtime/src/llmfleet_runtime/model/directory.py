@@ -25,7 +25,7 @@ class DirectoryStore:
         try:
             if not self._path.is_dir():
                 raise self._missing()
-            files = sorted(self._files(), key=lambda file: file.name)
+            files = sorted(self._files(str(self._path), frozenset()), key=lambda file: file.name)
         except OSError as error:
             raise self._unreadable(error) from error
         if not files:
@@ -50,13 +50,25 @@ class DirectoryStore:
         """A file system knows none."""
         return None
 
-    def _files(self) -> Iterator[File]:
-        for folder, folders, names in os.walk(self._path, followlinks=True):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                path = os.path.join(folder, name)  # noqa: PTH118 a Path for each of many files takes its time
-                if not name.startswith("."):
-                    yield File(os.path.relpath(path, self._path), os.stat(path).st_size)  # noqa: PTH116
+    def _files(self, folder: str, above: frozenset[tuple[int, int]]) -> Iterator[File]:
+        """The files below a folder. `above` are the folders on the way to it: a link that leads back to one of them is not followed."""
+        found = os.stat(folder)  # noqa: PTH116 a Path for each of many files takes its time
+        here = above | {(found.st_dev, found.st_ino)}
+        if here == above:
+            return
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except PermissionError:
+            if not above:
+                raise
+            return  # lost+found of a volume's root is root's.
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from self._files(entry.path, here)
+            else:
+                yield File(os.path.relpath(entry.path, self._path), entry.stat().st_size)
 
     def _missing(self) -> ModelFailure:
         half = cache.Cache(self._path).partial
