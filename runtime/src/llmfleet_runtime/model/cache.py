@@ -63,12 +63,14 @@ class Cache:
 
     def complete(self, source: str) -> Marker | None:
         """The marker where this source is there as a whole; ModelFailure where the directory holds something else."""
+        with self.trouble():
+            occupied = self.directory.is_dir() and any(self.directory.iterdir())
         marker = self.marker()
         if marker is not None and marker.source == source:
             return marker
         if marker is not None:
             raise self._unusable(f"it holds {marker.source}, not {source}", "give each source a directory of its own")
-        if self.directory.is_dir() and any(self.directory.iterdir()):
+        if occupied:
             raise self._unusable("it is not empty, and no fetch has made it", "move it away, or serve it as pvc://claim/path without a cache")
         return None
 
@@ -93,7 +95,7 @@ class Cache:
             os.close(descriptor)
 
     def prepare(self, revision: str | None, files: Sequence[File]) -> None:
-        """Make the partial directory ready for these files: keep of an earlier attempt what is the same, drop the rest."""
+        """Make the partial directory ready for these files: keep of an earlier attempt what is surely the same, drop the rest."""
         with self.trouble():
             self.partial.mkdir(exist_ok=True)
             earlier = {name: entry for name, entry in (_json(self.partial / MANIFEST) or {}).get("files", {}).items() if isinstance(entry, dict)}
@@ -103,7 +105,7 @@ class Cache:
                 if path.is_dir() and not path.is_symlink():
                     if not any(path.iterdir()):
                         path.rmdir()
-                elif path.name != MANIFEST and not (name in wanted and earlier.get(name) == wanted[name]):
+                elif path.name != MANIFEST and not (name in wanted and wanted[name]["version"] and earlier.get(name) == wanted[name]):
                     path.unlink()
             _write(self.partial / MANIFEST, {"revision": revision, "files": wanted})
 
@@ -146,7 +148,7 @@ class Cache:
             )
         if error.errno in (errno.EACCES, errno.EPERM):
             return self._unusable(
-                f"user {os.getuid()} may not write it ({error.filename})", "set fsGroup in the pod's security context, or the directory's mode"
+                f"user {os.getuid()} may not read or write it ({error.filename})", "set fsGroup in the pod's security context, or the directory's mode"
             )
         if error.errno == errno.EROFS:
             return self._unusable(

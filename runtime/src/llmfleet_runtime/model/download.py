@@ -1,7 +1,8 @@
 """One file from a store onto the disk: resumed where an earlier attempt was cut, checked, and under its name only when it is right."""
 
+import os
 import threading
-from collections.abc import Callable
+from io import BufferedWriter
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,10 @@ from llmfleet_runtime.model.store import File, Store
 
 PIECE_BYTES: Final = 4 << 30
 """Most that is asked for in one request: content networks serve no whole file above 50 GB, and a hub's signed addresses expire."""
+
+FLUSH_BYTES: Final = 32 << 20
+"""Most of a file that is on its way to the disk: pages that wait for slow storage count as this pod's memory and cannot be taken back, so that without a limit
+of ours a fast source would have the kernel kill it."""
 
 _REREAD_BYTES: Final = 1 << 22
 
@@ -60,8 +65,7 @@ class Download:
             self._progress.present(offset)
             if digest is not None:
                 self._reread(half, digest)
-            self._append(file, offset, stream.write, digest)
-            stream.flush()
+            self._append(file, offset, stream, digest)
         cache.sync(half)
         size_bytes = half.stat().st_size
         right = size_bytes == file.size_bytes and (digest is None or promised is None or digest.hexdigest() == promised.value)
@@ -70,7 +74,8 @@ class Download:
             self._progress.present(-size_bytes)
         return right
 
-    def _append(self, file: File, offset: int, write: Callable[[bytes], int], digest: digests.Hash | None) -> None:
+    def _append(self, file: File, offset: int, stream: BufferedWriter, digest: digests.Hash | None) -> None:
+        synced = offset
         patience = Patience(DOWNLOAD_WAITS_SECONDS, self._stop.wait)
         while offset < file.size_bytes:
             before = offset
@@ -79,8 +84,12 @@ class Download:
                 for chunk in self._store.read(file, offset, min(file.size_bytes, offset + PIECE_BYTES)):
                     if self._stop.is_set():
                         raise Stopped
-                    write(chunk)
+                    stream.write(chunk)
                     offset += len(chunk)
+                    if offset - synced >= FLUSH_BYTES:
+                        stream.flush()
+                        os.fsync(stream.fileno())
+                        synced = offset
                     if digest is not None:
                         digest.update(chunk)
                     self._progress.fetched(len(chunk))

@@ -7,6 +7,12 @@ from typing import Any, Final
 from llmfleet_runtime.failures import MESSAGE_BYTES
 from llmfleet_runtime.model.configuration_keys import DEFAULTS, PLAN, TEXT_CONFIGS, TOWERS
 
+METHOD: Final = "quant_method"
+"""Key of a quantization that says how; what is dropped last."""
+
+LONGEST_METHOD: Final = 64
+"""Characters of it that are kept then; vLLM's own have at most twenty."""
+
 _Step = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -39,8 +45,20 @@ def _only_plan(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _without_config(facts: dict[str, Any]) -> dict[str, Any]:
     """A plan then says Unknown; half a configuration would let it say something false."""
-    scalars = {key: value for key, value in facts.get("quantization", {}).items() if not isinstance(value, dict | list)}
-    return {**{key: value for key, value in facts.items() if key not in ("config", "quantization")}, **({"quantization": scalars} if scalars else {})}
+    return _quantized({key: value for key, value in facts.items() if key != "config"}, lambda _, value: not isinstance(value, dict | list))
+
+
+def _only_method(facts: dict[str, Any]) -> dict[str, Any]:
+    found = _quantized(facts, lambda key, _: key == METHOD)
+    if "quantization" in found:
+        found["quantization"] = {METHOD: str(found["quantization"][METHOD])[:LONGEST_METHOD]}
+    return found
+
+
+def _quantized(facts: dict[str, Any], wanted: Callable[[str, Any], bool]) -> dict[str, Any]:
+    """The facts with less of the quantization, and none where nothing of it is wanted."""
+    kept = {key: value for key, value in facts.get("quantization", {}).items() if wanted(key, value)}
+    return {**{key: value for key, value in facts.items() if key != "quantization"}, **({"quantization": kept} if kept else {})}
 
 
 STEPS: Final[tuple[_Step, ...]] = (
@@ -50,6 +68,7 @@ STEPS: Final[tuple[_Step, ...]] = (
     _without_long_text,
     _only_plan,
     _without_config,
+    _only_method,
 )
 """What is dropped, each on top of the one before, until the rest fits. The weights are never dropped: they are the larger part of any plan."""
 

@@ -115,6 +115,8 @@ def _of_modules(weights: Sequence[File], rest: frozenset[str]) -> list[File]:
 
 def _left_out(name: str) -> bool:
     *folders, last = name.split("/")
+    if not name.isprintable():  # Zero bytes, line breaks, text that no encoding takes: no file system or terminal takes it.
+        return True
     hidden = any(part.startswith(".") or not part for part in (*folders, last))  # Also what would lead out of the directory: .. and a leading slash.
     elsewhere = any(folder in _DUPLICATE_FOLDERS or _CHECKPOINT_FOLDER.fullmatch(folder) for folder in folders)
     return hidden or elsewhere or last.endswith(_OTHER_ENGINES) or _TRAINING.fullmatch(last) is not None

@@ -25,11 +25,13 @@ class InMemory:
     """Sent after what was asked for."""
     hashed: bool = True
     """Whether the source knows hashes."""
+    versioned: bool = True
+    """Whether the source tells one content from another."""
     reads: list[tuple[str, int]] = field(default_factory=list)
 
     def listing(self) -> Listing:
         self._refuse()
-        return Listing(tuple(File(name, len(content), hashlib.sha256(content).hexdigest()) for name, content in self.contents.items()), self.revision)
+        return Listing(tuple(File(name, len(content), self._version(content)) for name, content in self.contents.items()), self.revision)
 
     def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:
         self._refuse()
@@ -46,6 +48,9 @@ class InMemory:
         if not self.hashed:
             return None
         return Digest("sha256", hashlib.sha256(self.contents[file.name]).hexdigest())
+
+    def _version(self, content: bytes) -> str:
+        return hashlib.sha256(content).hexdigest() if self.versioned else ""
 
     def _refuse(self) -> None:
         if self.refusals:

@@ -1,9 +1,12 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from llmfleet_runtime.model.cache import MANIFEST, MARKER, Marker
+from llmfleet_runtime.model.download import FLUSH_BYTES
 from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.fetching import fetch
 from llmfleet_runtime.model.progress import Progress
@@ -107,6 +110,45 @@ def test_a_refusal_in_the_middle_ends_the_fetch_and_keeps_what_is_there(tmp_path
     assert refusal(store, tmp_path / "tiny").reason is Reason.MODEL_ACCESS_DENIED
     assert not (tmp_path / "tiny").exists()
     assert (tmp_path / "tiny.partial").is_dir()
+
+
+def test_what_has_no_version_may_have_changed_and_is_fetched_anew(tmp_path: Path) -> None:
+    partial = half_fetched(tmp_path)
+    manifest = json.loads((partial / MANIFEST).read_text())
+    for entry in manifest["files"].values():
+        entry["version"] = ""
+    (partial / MANIFEST).write_text(json.dumps(manifest))
+    changed = {**CONTENTS, "tokenizer.json": b"u" * 3000}
+    fetched(InMemory(changed, hashed=False, versioned=False), tmp_path / "tiny")
+    assert held(tmp_path / "tiny") == changed
+
+
+def test_what_is_written_reaches_the_disk_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A page that waits for slow storage counts as memory of the pod: a whole shard of them is more than its limit.
+    sizes: list[int] = []
+    real = os.fsync
+
+    def recorded(descriptor: int) -> None:
+        sizes.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    whole = 2 * FLUSH_BYTES + 5000
+    fetched(InMemory({"model.gguf": b"w" * whole}), tmp_path / "tiny")
+    assert [size // 1_000_000 for size in sizes if size >= FLUSH_BYTES] == [FLUSH_BYTES // 1_000_000, 2 * FLUSH_BYTES // 1_000_000, whole // 1_000_000]
+
+
+def test_a_directory_that_may_not_be_looked_into_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tiny").mkdir()
+
+    def refused(path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refused)
+    monkeypatch.setattr(os, "scandir", refused)
+    found = refusal(InMemory(CONTENTS), tmp_path / "tiny")
+    assert found.reason is Reason.CACHE_UNUSABLE
+    assert "may not" in found.message
 
 
 def test_a_source_with_nothing_for_an_engine_is_refused(tmp_path: Path) -> None:

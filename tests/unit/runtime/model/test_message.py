@@ -109,5 +109,19 @@ def test_a_configuration_of_any_length_leaves_the_weights() -> None:
     assert short["weights"]["tensors"] == GROUPS
 
 
+@pytest.mark.parametrize(
+    "quantization_config",
+    [
+        {"quant_method": "awq", "note": "x" * 5000},
+        {"quant_method": "awq", **{f"key_{number}": number for number in range(1000)}},
+        {"quant_method": "awq" + "x" * 5000},
+    ],
+)
+def test_a_quantization_of_any_length_leaves_the_weights(quantization_config: dict[str, Any]) -> None:
+    short = told(facts({"quantization_config": quantization_config}))
+    assert short["weights"]["tensors"] == GROUPS
+    assert short["quantization"]["quant_method"].startswith("awq")
+
+
 def test_a_multimodal_model_is_still_known_as_one() -> None:
     assert told(facts(LLAMA_4))["config"]["vision_config"]["model_type"] == "llama4_vision_model"

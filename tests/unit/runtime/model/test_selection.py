@@ -1,3 +1,5 @@
+import pytest
+
 from llmfleet_runtime.model.selection import Selection, select
 from tests.unit.runtime.model.in_memory import files
 
@@ -77,6 +79,15 @@ def test_the_index_is_the_one_of_the_chosen_format_and_folder() -> None:
 
 def test_weights_come_last() -> None:
     assert [file.name for file in select(files("model.safetensors", "tokenizer.json")).files] == ["tokenizer.json", "model.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["a\0b.json", "a\nb.json", "a\ud800.json", "a\x1b[2J.json"])
+def test_names_that_no_file_system_or_terminal_takes_are_left_out(name: str) -> None:
+    assert names(select(files("config.json", name))) == {"config.json"}
+
+
+def test_names_in_other_scripts_are_names() -> None:
+    assert names(select(files("config.json", "说明.md"))) == {"config.json", "说明.md"}
 
 
 def test_names_that_would_lead_out_of_the_directory_are_left_out() -> None:
