@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from llmfleet.api.accelerator import AcceleratorProfileObject, profiles_with
+from llmfleet.api.accelerator import AcceleratorProfileObject
 from llmfleet.api.v1alpha1 import LLMService
 from llmfleet.planning.checks import Subject, violations
 from llmfleet.planning.parse import parse
+from llmfleet.planning.profiles import profiles_with
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 DEMO_IMAGE = "localhost/vllm-cpu:0.32.0"
@@ -29,7 +30,7 @@ def manifest(path: Path) -> dict[str, Any]:
 def test_it_is_accepted(path: Path) -> None:
     service = parse(manifest(path))
     assert isinstance(service, LLMService), [violation.message for violation in service]
-    profiles = profiles_with(documents(path, "AcceleratorProfile"))
+    profiles = profiles_with(documents(path, "AcceleratorProfile")).valid
     found = violations(Subject(name=service.metadata.name, spec=service.spec, profiles=profiles))
     assert [violation.message for violation in found] == []
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from llmfleet.api.accelerator import AcceleratorProfile, built_in_profiles, profiles_with
+from llmfleet.api.accelerator import AcceleratorProfile, built_in_profiles
 from llmfleet.vllm import versions
 
 BUILT_IN = built_in_profiles()
@@ -14,11 +14,6 @@ WITHOUT_IMAGE = {"intel-gaudi2", "intel-gaudi3"}
 
 def profile(**fields: Any) -> AcceleratorProfile:
     return AcceleratorProfile.model_validate(fields, strict=True, by_alias=True, by_name=False)
-
-
-def stored(name: str, **spec: Any) -> dict[str, Any]:
-    metadata = {"name": name, "uid": "u", "resourceVersion": "1", "managedFields": []}
-    return {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "AcceleratorProfile", "metadata": metadata, "spec": spec}
 
 
 def test_the_cpu_profile_asks_for_no_device_and_fixes_the_kv_cache() -> None:
@@ -123,21 +118,3 @@ def test_a_number_of_devices_needs_a_device() -> None:
 def test_an_image_is_named_by_a_version(version: str) -> None:
     with pytest.raises(ValidationError, match=r"such as 0\.32\.0 without a v"):
         profile(images={version: "mine:1"})
-
-
-def test_an_object_takes_the_place_of_the_built_in_one_whole() -> None:
-    found = profiles_with([stored("nvidia-t4", resourceName="nvidia.com/gpu.shared")])
-    assert found["nvidia-t4"] == AcceleratorProfile(resource_name="nvidia.com/gpu.shared")
-    assert found["nvidia-l4"] == BUILT_IN["nvidia-l4"]
-
-
-def test_an_object_of_another_name_is_added() -> None:
-    assert profiles_with([stored("mine", vendor="amd")])["mine"].vendor == "amd"
-    assert set(profiles_with([])) == set(BUILT_IN)
-
-
-def test_an_object_that_cannot_be_read_hides_what_it_replaced() -> None:
-    found = profiles_with([stored("nvidia-t4", ofAnotherVersion=1), stored("mine", memory="a lot")])
-    assert "nvidia-t4" not in found
-    assert "mine" not in found
-    assert "nvidia" in found

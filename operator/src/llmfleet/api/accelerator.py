@@ -4,15 +4,15 @@ The common ones are built in (profiles.yaml). An AcceleratorProfile of the clust
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from llmfleet.api.wire import ImageName, LabelValue, Matching, Quantity, Wire, rules
 
@@ -143,20 +143,3 @@ def built_in_profiles() -> Mapping[str, AcceleratorProfile]:
     """The profiles that come with the operator, by name, from profiles.yaml beside this module."""
     documents = yaml.safe_load(files(__package__).joinpath("profiles.yaml").read_text(encoding="utf-8"))
     return MappingProxyType({name: AcceleratorProfile.model_validate(document) for name, document in documents.items()})
-
-
-def profiles_with(objects: Iterable[Mapping[str, Any]]) -> Mapping[str, AcceleratorProfile]:
-    """The built-in profiles and those of the cluster's AcceleratorProfile objects, which win by name.
-
-    An object that cannot be read (stored under another version's schema) stands for no profile, and hides the built-in one of its name: what
-    an administrator replaced must not come back unseen.
-    """
-    profiles = dict(built_in_profiles())
-    for raw in objects:
-        profiles.pop(raw["metadata"]["name"], None)
-        try:
-            read = AcceleratorProfileObject.model_validate(raw, strict=True, by_alias=True, by_name=False)
-        except ValidationError:
-            continue
-        profiles[read.metadata.name] = read.spec
-    return MappingProxyType(profiles)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from llmfleet import names
-from llmfleet.api.accelerator import profiles_with
 from llmfleet.api.facts import ModelFacts
 from llmfleet.cli.documents import Document, Input
+from llmfleet.planning.profiles import profiles_with
 from llmfleet.planning.review import KINDS, Surroundings, review
 from llmfleet.planning.violation import Violation
 
@@ -34,7 +34,7 @@ def ours(given: Input) -> list[Document]:
 def surroundings(given: Input, default_profile: str, facts: Callable[[str], ModelFacts | None]) -> Surroundings:
     """What the objects are looked at with: the built-in profiles, and those among what was read, which win by name."""
     profiles = profiles_with(document.content for document in given.of_kind(names.ACCELERATOR_PROFILE) if document.name)
-    return Surroundings(profiles, default_profile, facts)
+    return Surroundings(profiles.valid, default_profile, facts)
 
 
 def findings(given: Input, around: Surroundings) -> Iterator[Finding]:
