@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import os
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +14,12 @@ import aiohttp
 
 from llmfleet import names
 from llmfleet.api.accelerator import AcceleratorProfile, built_in_profiles
+from llmfleet.api.facts import ModelFacts
 from llmfleet.api.v1alpha1 import LLMService
 from llmfleet.planning.checks import Subject, violations
 from llmfleet.planning.parse import parse
 from llmfleet.resources.blueprint import Blueprint, Owner, Platform
+from llmfleet.resources.children import children
 from llmfleet.resources.engine_pod import engine_arguments
 from llmfleet.vllm import versions
 
@@ -34,9 +37,13 @@ class Judged:
     """Messages of our refusal, each beginning with a field; empty where we accept."""
     arguments: list[str] | None
     """What vLLM would be given, also where we refuse; None where the specification cannot be read."""
+    workload: Manifest | None = None
+    """The workload that we would apply; None where we refuse, or the template is not touched."""
     version: str | None = None
     server: str | None = None
+    """The API server's refusal of the object, or of the workload that we make of it."""
     vllm: str | None = None
+    with_facts: bool = False
 
     @property
     def disagreement(self) -> str | None:
@@ -65,24 +72,34 @@ class Tally:
         self.counts["refused by us"] += bool(judged.ours)
         self.counts["refused by the API server"] += judged.server is not None
         self.counts["refused by vLLM's parser"] += judged.vllm is not None
+        self.counts["refused by us alone"] += bool(judged.ours) and judged.server is None and judged.vllm is None
+        self.counts["with facts of the model"] += judged.with_facts
+        self.counts["workloads asked"] += judged.workload is not None
         if judged.disagreement is not None:
             self.disagreements.append(judged)
 
 
-def judge(spec: Manifest) -> Judged:
+def judge(spec: Manifest, facts: ModelFacts | None = None) -> Judged:
     """Ask our own checks, and render the arguments even of what they refuse."""
     service = parse(manifest(spec))
     if not isinstance(service, LLMService):
         return Judged(spec, tuple(violation.message for violation in service), None)
-    profiles = built_in_profiles()
-    subject = Subject(name=service.metadata.name, spec=service.spec, profiles=profiles)
+    subject = Subject(name=service.metadata.name, spec=service.spec, profiles=built_in_profiles(), facts=facts)
     found = tuple(violation.message for violation in violations(subject))
-    profile = subject.profile or AcceleratorProfile()
     platform = Platform(runtime_image="runtime", minimum_drain_seconds=3)
     owner = Owner(service.metadata.namespace, service.metadata.name, "uid")
-    blueprint = Blueprint(owner=owner, spec=service.spec, profile=profile, image=subject.image or "image", platform=platform, configuration={})
+    blueprint = Blueprint(
+        owner=owner, spec=service.spec, profile=subject.profile or AcceleratorProfile(), image=subject.image or "image", platform=platform, configuration={}
+    )
     known = subject.version in versions.SUPPORTED
-    return Judged(spec, found, engine_arguments(blueprint) if known else None, subject.version)
+    return Judged(
+        spec,
+        found,
+        engine_arguments(blueprint) if known else None,
+        workload=children(blueprint)[0] if not found and service.spec.template.spec else None,
+        version=subject.version,
+        with_facts=facts is not None,
+    )
 
 
 def manifest(spec: Manifest) -> Manifest:
@@ -93,8 +110,9 @@ def manifest(spec: Manifest) -> Manifest:
 class Parser:
     """vLLM's parser of one version, in a process of its own."""
 
-    def __init__(self, python: Path) -> None:
-        self._process = subprocess.Popen([python, PARSER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    def __init__(self, python: Path | str, packages: Path | None = None) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(packages)} if packages else None
+        self._process = subprocess.Popen([python, PARSER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
     def __enter__(self) -> "Parser":
         return self
@@ -104,26 +122,55 @@ class Parser:
         self._process.stdin.close()
         self._process.wait(timeout=30)
 
-    def refusals(self, arguments: Sequence[list[str]]) -> Iterator[str | None]:
-        """Yield what the parser says of each; a batch must fit the pipes."""
+    def ask(self, judged: Sequence[Judged]) -> None:
+        """Write down what the parser says of several specifications; of one that cannot be rendered, nothing."""
+        rendered = [(each, each.arguments) for each in judged if each.arguments is not None]
+        for (each, _), refusal in zip(rendered, self.refusals([arguments for _, arguments in rendered]), strict=True):
+            each.vllm = refusal
+
+    def refusals(self, arguments: Sequence[list[str]]) -> list[str | None]:
+        """What the parser says of each; a batch must fit the pipes."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         for items in arguments:
             self._process.stdin.write(json.dumps(items) + "\n")
         self._process.stdin.flush()
-        for _ in arguments:
-            line = self._process.stdout.readline()
-            assert line, "vLLM's parser has ended"
-            yield json.loads(line)["refused"]
+        answers = [self._process.stdout.readline() for _ in arguments]
+        assert all(answers), "vLLM's parser has ended"
+        return [json.loads(answer)["refused"] for answer in answers]
 
 
-async def server_refusal(session: aiohttp.ClientSession, server: str, spec: Manifest) -> str | None:
-    """Ask the API server for a dry run with strict validation of fields; None where it takes the object."""
-    url = f"{server}/apis/{names.API_VERSION}/namespaces/default/{names.LLMSERVICES}?dryRun=All&fieldValidation=Strict"
-    async with session.post(url, json=manifest(spec)) as response:
-        return None if response.status == 201 else str((await response.json())["message"])
+@dataclass(slots=True)
+class Server:
+    """The API server, asked for dry runs with strict validation of fields."""
 
+    session: aiohttp.ClientSession
+    address: str
 
-async def server_refusals(session: aiohttp.ClientSession, server: str, specs: Sequence[Manifest]) -> list[str | None]:
-    """The same for several at once."""
-    return list(await asyncio.gather(*(server_refusal(session, server, spec) for spec in specs)))
+    async def ask(self, judged: Sequence[Judged]) -> None:
+        """Write down what it says of several specifications, and of the workloads that we make of them."""
+        for each, refusal in zip(judged, await asyncio.gather(*map(self._refusal, judged)), strict=True):
+            each.server = refusal
+
+    async def profile_refusals(self, profiles: Sequence[Manifest]) -> list[str | None]:
+        """What it says of several accelerator profiles."""
+        return list(await asyncio.gather(*(self._refused(names.ACCELERATOR_PROFILES, profile) for profile in profiles)))
+
+    async def _refusal(self, judged: Judged) -> str | None:
+        refused = await self._refused(f"namespaces/default/{names.LLMSERVICES}", manifest(judged.spec))
+        return await self._workload_refused(judged.workload) if refused is None and judged.workload is not None else refused
+
+    async def _refused(self, path: str, wanted: Manifest) -> str | None:
+        url = f"{self.address}/apis/{names.API_VERSION}/{path}?dryRun=All&fieldValidation=Strict"
+        async with self.session.post(url, json=wanted) as response:
+            return None if response.status == 201 else str((await response.json())["message"])
+
+    async def _workload_refused(self, workload: Manifest) -> str | None:
+        """A pod's own rules go further than our checks; its refusal is shown to the user and names the field of the template, so it is none here."""
+        url = f"{self.address}/apis/apps/v1/namespaces/default/deployments?dryRun=All&fieldValidation=Strict"
+        async with self.session.post(url, json=workload) as response:
+            if response.status == 201:
+                return None
+            answer = await response.json()
+            causes = answer.get("details", {}).get("causes", ()) if response.status == 422 else ()
+            return None if causes and all(cause["field"].startswith("spec.template.spec") for cause in causes) else str(answer["message"])

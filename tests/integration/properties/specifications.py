@@ -9,10 +9,14 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from llmfleet.api.accelerator import built_in_profiles
+from llmfleet.api.accelerator import AcceleratorProfile, built_in_profiles
+from llmfleet.api.facts import ModelFacts
 from llmfleet.api.structural import structural
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.vllm.catalogue import Catalogue, ClosedSet, Flag, Kind, Reader, catalogue
+from llmfleet.vllm.versions import DEFAULT
+from tests.integration.properties.models import Models
+from tests.integration.properties.templates import pod_overrides
 
 Value = Any
 
@@ -72,6 +76,10 @@ PLAUSIBLE: Final[Mapping[str, Sequence[Value]]] = {
     "adapters.items[].source": SOURCES,
     "rollout.drainTimeout": ("5m", "90s", "1h30m", "30s", "5 m"),
     "template": ({}, {"metadata": {"labels": {"team": "a"}}}, {"spec": {"nodeSelector": {"pool": "gpu"}}}, {"spec": {"serviceAccountName": "root"}}),
+    "resourceName": ("nvidia.com/gpu", "amd.com/gpu", "gpu", "example.com/"),
+    "computeCapability": ("9.0", "10.0", "7.5", "90", "9"),
+    "images": ({"*": "vllm/vllm-openai:v{version}"}, {"0.32.0": "a/b:c", "*": "a/b"}, {"v0.32.0": "a"}, {"0.32.0": "a b"}),
+    "tolerations[].key": ("nvidia.com/gpu", "a"),
     "autoscaling": ({"maxReplicas": 4}, {"minReplicas": 1, "maxReplicas": 8, "inFlight": {"target": 10}}, {"minReplicas": 9, "maxReplicas": 8}),
     "autoscaling.behavior": ({}, {"scaleDown": {"stabilizationWindowSeconds": 60}}),
 }
@@ -87,20 +95,44 @@ WRONG: Final[Sequence[Value]] = ("", "x" * 70, "Ü", -1, 0, 10**12, 1.5, True, "
 class Specifications:
     """An endless, reproducible supply."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, versions: Sequence[str] = (DEFAULT,)) -> None:
         self._random = random.Random(seed)
+        self._versions = versions
+        self._models = Models(self._random)
         self._wrong = self._rate = 0.0
-        self._schema = structural(LLMServiceSpec)
+        self._service = structural(LLMServiceSpec)
+        self._accelerator = structural(AcceleratorProfile)
 
     def next(self) -> dict[str, Value]:
         """Return a specification as a person may write it: careful people write less, and make fewer mistakes."""
-        self._rate, self._wrong = self._random.choice(((0.02, 0.0), (0.05, 0.0), (0.08, 0.002), (0.2, 0.005)))
-        spec: dict[str, Value] = self._object("", self._schema)
+        self._care()
+        spec: dict[str, Value] = self._object("", self._service)
         engine = spec.get("engine", {})
+        if isinstance(engine, dict) and len(self._versions) > 1 and self._random.random() < 0.5:
+            spec["engine"] = engine
+            engine["version"] = self._random.choice(self._versions)
         if self._random.random() < 0.4 and isinstance(engine, dict):
             spec["engine"] = engine
             engine["extraArgs"] = self._extra_args(engine.get("version"))
+        if self._random.random() < 0.1:
+            spec["template"] = {"spec": pod_overrides(self._random)}
         return spec
+
+    def facts(self, spec: dict[str, Value]) -> ModelFacts | None:
+        """Return what may be known of the model of a specification: of most models nothing."""
+        source = spec["model"].get("source") if isinstance(spec.get("model"), dict) else None
+        return self._models.next(source) if isinstance(source, str) and len(source) <= 1024 and self._random.random() < 0.3 else None
+
+    def profile(self) -> dict[str, Value]:
+        """Return an accelerator profile as an administrator may write it."""
+        self._care()
+        self._rate = self._random.choice((0.2, 0.5))
+        made: dict[str, Value] = self._object("", self._accelerator)
+        return made
+
+    def _care(self) -> None:
+        """How much the next person writes, and how often something wrong."""
+        self._rate, self._wrong = self._random.choice(((0.02, 0.0), (0.05, 0.0), (0.08, 0.002), (0.2, 0.005)))
 
     def _value(self, path: str, schema: Mapping[str, Any]) -> Value:
         if self._random.random() < self._wrong:

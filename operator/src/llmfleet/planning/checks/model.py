@@ -116,7 +116,8 @@ def runner_against_architecture(subject: Subject) -> Iterator[Violation]:
         yield Violation(
             "spec.model.convert", model.convert, "makes a pooling model, and spec.model.runner is generate", "set spec.model.runner to pooling", warning=True
         )
-    architectures = (subject.facts.config.get("architectures") if subject.facts else None) or ()
+    named = subject.facts.config.get("architectures") if subject.facts else None
+    architectures = named if isinstance(named, list) else ()
     if model.runner == "generate" and architectures and all(str(name).endswith(POOLING_SUFFIXES) for name in architectures):
         rule = f"does not go with the architecture {architectures[0]}, which does not generate"
         yield Violation("spec.model.runner", "generate", rule, "set it to pooling, or leave it out", warning=True)

@@ -108,7 +108,7 @@ def predicting_layers(subject: Subject) -> Iterator[Violation]:
     counts = [count for name in PREDICTED if isinstance(count := config.get(name, subject.facts.config.get(name)), int) and count > 0]
     if not counts:
         rule = "guesses with layers that the model brings, and its config.json names none"
-        certain = subject.facts.config.get("model_type") in UNPREDICTED
+        certain = str(subject.facts.config.get("model_type")) in UNPREDICTED
         yield Violation(f"{FIELD}.method", given.method, rule, "choose another method, or a model with such layers", warning=not certain)
     elif given.tokens > counts[0] and given.tokens % counts[0]:
         rule = f"is no multiple of the {counts[0]} layers that predict tokens"
