@@ -1,4 +1,7 @@
+import re
 from typing import Any
+
+import pytest
 
 from llmfleet.api.accelerator import AcceleratorProfile, built_in_profiles
 from llmfleet.planning.profiles import profiles_with
@@ -29,3 +32,17 @@ def test_an_object_that_cannot_be_read_hides_what_it_replaced_and_is_told() -> N
     assert "nvidia" in found.valid
     assert set(found.invalid) == {"nvidia-t4", "mine"}
     assert "spec.memory" in found.invalid["mine"]
+
+
+@pytest.mark.parametrize("name", ["1A", "A B", "A=B", ""])
+def test_a_variable_that_no_pod_takes_is_refused(name: str) -> None:
+    assert "must" in profiles_with([stored("mine", env={name: "x"})]).invalid["mine"]
+
+
+@pytest.mark.parametrize(("name", "value"), [("HOME", "/root"), ("PYTHONPATH", "/x"), ("LLMFLEET_API_KEY_0", "k"), ("VLLM_LOGGING_LEVEL", "")])
+def test_a_variable_that_a_service_may_not_set_a_profile_may_not_either(name: str, value: str) -> None:
+    assert re.match(rf"spec\.env\[{name}\].*: is (reserved|empty)", profiles_with([stored("mine", env={name: value})]).invalid["mine"])
+
+
+def test_other_variables_are_the_profiles() -> None:
+    assert profiles_with([stored("mine", env={"NCCL_DEBUG": "INFO", "VLLM_CPU_KVCACHE_SPACE": "8"})]).invalid == {}

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from llmfleet.api.wire import ImageName, LabelValue, Matching, Quantity, Wire, rules
+from llmfleet.api.wire import ImageName, LabelKey, LabelValue, Matching, ObjectName, Quantity, VariableName, Wire, rules
 
 ANY_VERSION: Final = "*"
 """Key of `images` whose template serves every version that is not named."""
@@ -50,7 +50,6 @@ def _member(value: object) -> object:
 
 ResourceName = Annotated[str, Matching(RESOURCE_PATTERN, RESOURCE_EXPECTED), Field(min_length=3, max_length=317)]
 Capability = Annotated[str, Matching(CAPABILITY_PATTERN, CAPABILITY_EXPECTED), Field(max_length=8)]
-LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 
 
 class Toleration(Wire):
@@ -93,11 +92,11 @@ class AcceleratorProfile(Wire):
     """Labels of the nodes that have it; spec.template adds to them."""
     tolerations: Annotated[list[Toleration], Field(max_length=64)] = Field(default_factory=list)
     """Taints of the nodes that have it; spec.template adds to them."""
-    runtime_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    runtime_class_name: ObjectName | None = None
     """Container runtime that the device needs."""
     images: Annotated[dict[Annotated[str, Field(max_length=32)], ImageName], Field(max_length=64)] = Field(default_factory=dict)
     """Image by vLLM version; under `*` the one of every other version, with `{version}` where the version stands in it."""
-    env: Annotated[dict[Annotated[str, Field(max_length=253)], Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(default_factory=dict)
+    env: Annotated[dict[VariableName, Annotated[str, Field(max_length=4096)]], Field(max_length=64)] = Field(default_factory=dict)
     """Environment of the engine on this device; engine.env overrides it by name."""
 
     @model_validator(mode="after")

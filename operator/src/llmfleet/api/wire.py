@@ -114,5 +114,24 @@ ImageName = Annotated[
 ]
 """Image of a container."""
 
-LabelValue = Annotated[str, Field(max_length=63)]
-"""Value of a label."""
+VariableName = Annotated[
+    str, Matching(r"^[A-Za-z_][A-Za-z0-9_]*$", "must be the name of a variable: letters, digits and _, no digit first"), Field(min_length=1, max_length=253)
+]
+"""Name of an environment variable, or its beginning."""
+
+_WORD: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_DOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/"
+_KEY_EXPECTED: Final = "must be a word, or a domain, / and a word, such as team or example.com/team; words have at most 63 letters, digits, -, _ and ."
+
+LabelKey = Annotated[str, Matching(rf"^({_DOMAIN})?{_WORD}$", _KEY_EXPECTED), Field(min_length=1, max_length=317)]
+"""Key of a label or a taint (apimachinery, util/validation: IsQualifiedName)."""
+
+AnnotationKey = Annotated[str, Matching(rf"(?i)^({_DOMAIN})?{_WORD}$", _KEY_EXPECTED), Field(min_length=1, max_length=317)]
+"""Key of an annotation, whose domain may have capitals."""
+
+LabelValue = Annotated[
+    str,
+    Matching(rf"^({_WORD})?$", "must be a label's value: at most 63 letters, digits, -, _ and ., with a letter or digit at both ends"),
+    Field(max_length=63),
+]
+"""Value of a label (IsValidLabelValue)."""

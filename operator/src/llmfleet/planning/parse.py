@@ -17,6 +17,7 @@ from llmfleet import names
 from llmfleet.api.accelerator import AcceleratorProfileObject
 from llmfleet.api.structural import structural
 from llmfleet.api.v1alpha1 import LLMService, LLMServiceStatus
+from llmfleet.planning import reserved
 from llmfleet.planning.violation import Violation
 
 NEAREST: Final = 3
@@ -58,11 +59,13 @@ def parse(raw: Mapping[str, Any]) -> LLMService | tuple[Violation, ...]:
 
 
 def parse_profile(raw: Mapping[str, Any]) -> AcceleratorProfileObject | tuple[Violation, ...]:
-    """The same for an AcceleratorProfile."""
+    """The same for an AcceleratorProfile, whose variables are those of every engine on the device."""
     try:
-        return AcceleratorProfileObject.model_validate(raw, strict=True, by_alias=True, by_name=False)
+        profile = AcceleratorProfileObject.model_validate(raw, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         return tuple(_violation(details, AcceleratorProfileObject, "accel") for details in error.errors())
+    refused = {name: reserved.refusal(name, value) for name, value in profile.spec.env.items()}
+    return tuple(Violation(f"spec.env[{name}]", profile.spec.env[name], *refusal) for name, refusal in refused.items() if refusal) or profile
 
 
 def _status(raw: object) -> LLMServiceStatus | None:

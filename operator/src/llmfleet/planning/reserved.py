@@ -134,6 +134,17 @@ _HUB_VARIABLE: Final = re.compile(
 )
 
 
+def refusal(variable: str, value: str | None) -> tuple[str, str] | None:
+    """Why nobody may set a variable to a value, and the remedy; None where it may be set."""
+    if reason := ENVIRONMENT.get(variable):
+        return f"is reserved: {reason}", "remove it"
+    if variable.startswith(ENVIRONMENT_PREFIX):
+        return "is reserved: the prefix is the launcher's", "choose another name"
+    if variable.startswith("VLLM_") and value == "":
+        return "is empty: vLLM fails on empty values of its own variables", "remove it or give it a value"
+    return None
+
+
 def reaches_source(variable: str) -> bool:
     """Whether a variable of engine.env says how sources are reached: endpoints, proxies, authorities, keys. What fetches gets those too, and no others."""
     return variable != HUB_OFFLINE and _HUB_VARIABLE.fullmatch(variable) is not None

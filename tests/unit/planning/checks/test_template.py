@@ -14,11 +14,6 @@ from llmfleet.planning.checks import template as checks
 from tests.unit.planning.checks.answers import fields_found, found, only
 
 ROOT = "spec.template.spec"
-LABELS = "spec.template.metadata.labels"
-
-
-def labelled(part: str, key: str, value: str) -> dict[str, Any]:
-    return {"template": {"metadata": {part: {key: value}}}}
 
 
 def pod(**spec: Any) -> dict[str, Any]:
@@ -33,31 +28,6 @@ def mounts(*, volumes: list[str], paths: dict[str, str], container: str = "engin
     """A template with volumes and mounts: volume -> path."""
     given = [{"name": name, "mountPath": path} for name, path in paths.items()]
     return pod(volumes=[{"name": name, "emptyDir": {}} for name in volumes], containers=[{"name": container, "volumeMounts": given}])
-
-
-@pytest.mark.parametrize("key", ["a b", "a/b/c", "/a", "example.com/", "-a", "x" * 64, "a..b/c"])
-@pytest.mark.parametrize("part", ["labels", "annotations"])
-def test_a_key_that_kubernetes_refuses_is_named(part: str, key: str) -> None:
-    violation = only(checks.malformed_labels, **labelled(part, key, "x"))
-    assert violation.field == f"spec.template.metadata.{part}[{key}]"
-    assert "such as team or example.com/team" in violation.rule
-
-
-def test_only_the_domain_of_an_annotation_may_have_capitals() -> None:
-    assert len(found(checks.malformed_labels, **labelled("labels", "Example.com/a", "x"))) == 1
-    assert found(checks.malformed_labels, **labelled("annotations", "Example.com/a", "x")) == []
-
-
-@pytest.mark.parametrize("value", ["a b", "-a", "a.", "ä"])
-def test_a_label_that_kubernetes_refuses_is_named(value: str) -> None:
-    assert only(checks.malformed_labels, **labelled("labels", "team", value)).field == f"{LABELS}[team]"
-    assert found(checks.malformed_labels, **labelled("annotations", "team", value)) == []
-
-
-@pytest.mark.parametrize("key", ["a", "A_b.c-d", "example.com/team", "a.b-c.d/X"])
-@pytest.mark.parametrize("value", ["", "a", "A_b.c-d"])
-def test_keys_and_values_that_kubernetes_takes_are_taken(key: str, value: str) -> None:
-    assert found(checks.malformed_labels, **labelled("labels", key, value)) == []
 
 
 @pytest.mark.parametrize(

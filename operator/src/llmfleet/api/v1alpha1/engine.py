@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from llmfleet.api.references import ConfigMapKeyRef, FieldRef, LocalRef, SecretKeyRef
 from llmfleet.api.v1alpha1.model import JsonObject, SourceUrl
-from llmfleet.api.wire import ImageName, Matching, Quantity, Wire, list_map, rules
+from llmfleet.api.wire import ImageName, Matching, Quantity, VariableName, Wire, list_map, rules
 
 ENV_ONE_VALUE: Final = "an environment variable has exactly one of value and valueFrom: add or remove one"
 VALUE_FROM_ONE: Final = "valueFrom names exactly one of secretKeyRef, configMapKeyRef and fieldRef"
@@ -20,11 +20,6 @@ DURATION_PATTERN: Final = r"^([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$"
 
 DURATION_EXPECTED: Final = "must be a duration in hours, minutes and seconds such as 90s, 5m or 1h30m"
 
-
-VariableName = Annotated[
-    str, Matching(r"^[A-Za-z_][A-Za-z0-9_]*$", "must be the name of a variable: letters, digits and _, no digit first"), Field(min_length=1, max_length=253)
-]
-"""Name of an environment variable, or its beginning."""
 
 VERSION_PATTERN: Final = r"^[0-9]+\.[0-9]+\.[0-9]+([-.+a-z0-9]*)?$"
 VERSION_EXPECTED: Final = "must be a version of vLLM in three numbers, without a v, such as 0.32.0"

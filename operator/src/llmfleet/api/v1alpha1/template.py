@@ -4,9 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from llmfleet.api.wire import LabelValue, ObjectName, Wire
-
-LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
+from llmfleet.api.wire import AnnotationKey, LabelKey, LabelValue, ObjectName, Wire
 
 
 class Accelerator(Wire):
@@ -22,7 +20,7 @@ class PodMetadata(Wire):
 
     labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=64)] = Field(default_factory=dict)
     """Further labels."""
-    annotations: Annotated[dict[LabelKey, Annotated[str, Field(max_length=65536)]], Field(max_length=64)] = Field(default_factory=dict)
+    annotations: Annotated[dict[AnnotationKey, Annotated[str, Field(max_length=65536)]], Field(max_length=64)] = Field(default_factory=dict)
     """Further annotations."""
 
 

@@ -122,7 +122,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     check("model.source", "model.tokenizer", "engine.speculative.model", "model.cache")(pod.two_hubs),
     # The pod.
     _TEMPLATE(template.reserved_labels),
-    _TEMPLATE(template.malformed_labels),
     _TEMPLATE(template_shape.template_shape),
     _TEMPLATE(template.kept_fields),
     _TEMPLATE(template.reserved_containers),

@@ -15,16 +15,12 @@ def reserved_environment(subject: Subject) -> Iterator[Violation]:
     set_by_credentials = _credential_variable(subject)
     for index, variable in enumerate(subject.spec.engine.env):
         field = f"spec.engine.env[{index}]"
-        if reason := reserved.ENVIRONMENT.get(variable.name):
-            yield Violation(field, variable.name, f"is reserved: {reason}", "remove it")
-        elif variable.name.startswith(reserved.ENVIRONMENT_PREFIX):
-            yield Violation(field, variable.name, "is reserved: the prefix is the launcher's", "choose another name")
+        if refusal := reserved.refusal(variable.name, variable.value):
+            yield Violation(field, variable.name, *refusal)
         elif variable.name == set_by_credentials:
             yield Violation(field, variable.name, "is already set by spec.model.credentials", "remove one of them")
         elif variable.name == reserved.CPU_KV_CACHE and subject.spec.engine.kv_cache_memory is not None:
             yield Violation(field, variable.name, "would override spec.engine.kvCacheMemory", "remove it")
-        elif variable.name.startswith("VLLM_") and variable.value == "":
-            yield Violation(field, variable.name, "is empty: vLLM fails on empty values of its own variables", "remove it or give it a value")
 
 
 def repeated_environment(subject: Subject) -> Iterator[Violation]:

@@ -1,6 +1,5 @@
 """What spec.template may not touch, because a field says it or the operator needs it; each by its name, with where to say it instead."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -12,12 +11,6 @@ from llmfleet.planning.violation import Violation
 ROOT: Final = "spec.template.spec"
 
 _TAKEN_AWAY: Final = "cannot be taken away: it holds what the operator puts into the pod"
-
-_WORD: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_DOMAIN: Final = r"(?=.{1,253}/)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/"
-LABEL_KEY: Final = re.compile(rf"({_DOMAIN})?{_WORD}")
-LABEL_VALUE: Final = re.compile(rf"({_WORD})?")
-"""Kubernetes' grammar of labels (apimachinery, util/validation: IsQualifiedName, IsValidLabelValue)."""
 
 
 def maps(value: object) -> Iterator[Mapping[str, Any]]:
@@ -41,19 +34,6 @@ def reserved_labels(subject: Subject) -> Iterator[Violation]:
         for key in given:
             if key in ours or key.split("/", 1)[0] == names.GROUP:
                 yield Violation(f"spec.template.metadata.{part}[{key}]", given[key], "is the operator's", "choose another key")
-
-
-def malformed_labels(subject: Subject) -> Iterator[Violation]:
-    """Keys and values that the API server would refuse in the pod. It takes capitals in the domain of an annotation."""
-    metadata = subject.spec.template.metadata
-    for part, given in (("labels", metadata.labels), ("annotations", metadata.annotations)):
-        for key, value in given.items():
-            field = f"spec.template.metadata.{part}[{key}]"
-            if not LABEL_KEY.fullmatch(key if part == "labels" else key.lower()):
-                rule = "is no key: it is a word, or a domain, '/' and a word, such as team or example.com/team"
-                yield Violation(field, value if part == "labels" else "", rule, "write words of letters, digits, '-', '_' and '.', at most 63 characters")
-            elif part == "labels" and not LABEL_VALUE.fullmatch(value):
-                yield Violation(field, value, "is no label's value", "write letters, digits, '-', '_' and '.', at most 63 characters, or make it an annotation")
 
 
 def kept_fields(subject: Subject) -> Iterator[Violation]:
