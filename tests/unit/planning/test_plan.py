@@ -377,8 +377,8 @@ def test_a_step_is_as_large_as_vllm_makes_it_on_the_device(profile: str, engine:
 def test_inputs_other_than_text_need_room_unless_they_are_turned_off() -> None:
     facts = example("gemma-3-27b-it")
 
-    assert "encoder" in [term.name for term in planned(facts, "nvidia-h100-80gb").terms]
-    assert "encoder" not in [term.name for term in planned(facts, "nvidia-h100-80gb", engine={"multimodal": {"limits": {"image": 0}}}).terms]
+    assert "encoded inputs" in [term.name for term in planned(facts, "nvidia-h100-80gb").terms]
+    assert "encoded inputs" not in [term.name for term in planned(facts, "nvidia-h100-80gb", engine={"multimodal": {"limits": {"image": 0}}}).terms]
 
 
 @pytest.mark.parametrize(("method", "costs"), [("ngram", False), ("eagle3", True), ("medusa", True), ("draft_model", True)])
@@ -406,7 +406,7 @@ class TestAlternatives:
         return {alternative.field: alternative.value for alternative in found.alternatives}
 
     def test_a_shorter_context_and_more_accelerators(self) -> None:
-        assert self.changes(planned(LLAMA, "nvidia-l4")) == {"spec.model.maxLength": "3072", "spec.parallelism.tensor": "4"}
+        assert self.changes(planned(LLAMA, "nvidia-l4")) == {"spec.model.maxLength": "16384", "spec.parallelism.tensor": "2"}
 
     def test_smaller_numbers(self) -> None:
         found = planned(LLAMA, "nvidia-l4", model={"maxLength": 32_768})

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from llmfleet.api.facts import ModelFacts
 from llmfleet.planning import layers
+from llmfleet.planning.config_json import LARGEST, MOST_LAYERS, positive
 from llmfleet.planning.layers import Layer
 
 TEXT_CONFIGS: Final = ("text_config", "llm_config", "language_config", "thinker_config", "language_model_config", "text_model_config")
@@ -94,6 +95,8 @@ class Architecture:
     """Multi-head latent attention; None where keys and values are kept."""
     other_inputs: bool
     """Takes images, audio or video besides text."""
+    rotary_positions: int = 0
+    """Rows of the tables of rotary positions: every length that there is an angle for; linear scaling multiplies them."""
     predictors: int = 0
     """Layers at the end of the files that predict further tokens (num_nextn_predict_layers)."""
     unmodelled: str | None = None
@@ -118,19 +121,19 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def architecture(facts: ModelFacts) -> Architecture | None:
     """The shape of a model; None where its config.json does not say enough to compute with."""
     config = text_config(facts.config)
-    hidden_size = _first(config, "hidden_size", "n_embd", "d_model")
-    heads = _first(config, "num_attention_heads", "n_head", "n_heads")
-    count = _first(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
-    vocabulary = _first(config, "vocab_size", "padded_vocab_size")
-    if hidden_size is None or count is None or vocabulary is None or count > layers.MOST_LAYERS:
+    hidden_size = positive(config, "hidden_size", "n_embd", "d_model")
+    heads = positive(config, "num_attention_heads", "n_head", "n_heads")
+    count = positive(config, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    vocabulary = positive(config, "vocab_size", "padded_vocab_size")
+    if hidden_size is None or count is None or vocabulary is None or count > MOST_LAYERS:
         return None
     if heads is None and not layers.attention_free(config):
         return None
     heads = heads or 0
-    kv_heads = _first(config, "n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num", "num_attention_groups") or heads
+    kv_heads = positive(config, "n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num", "num_attention_groups") or heads
     if config.get("multi_query") is True and "num_key_value_heads" not in config and not config.get("new_decoder_architecture"):
         kv_heads = 1
-    head_size = _first(config, "head_dim", "kv_channels", "attention_head_dim") or (hidden_size // heads if heads else 0)
+    head_size = positive(config, "head_dim", "kv_channels", "attention_head_dim") or (hidden_size // heads if heads else 0)
     if heads and not head_size:
         return None
     latent = _latent(config)
@@ -139,7 +142,7 @@ def architecture(facts: ModelFacts) -> Architecture | None:
         model_type=str(config.get("model_type", "")),
         layers=described.layers,
         hidden_size=hidden_size,
-        intermediate_size=_first(config, "intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim") or 4 * hidden_size,
+        intermediate_size=positive(config, "intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim") or 4 * hidden_size,
         attention_heads=heads,
         kv_heads=kv_heads,
         head_size=head_size,
@@ -150,18 +153,10 @@ def architecture(facts: ModelFacts) -> Architecture | None:
         experts=_experts(config, count),
         latent=latent,
         other_inputs=any(facts.config.get(name) for name in OTHER_INPUTS),
-        predictors=_first(config, "num_nextn_predict_layers", "mtp_num_hidden_layers") or 0,
+        rotary_positions=_rotary_positions(config),
+        predictors=positive(config, "num_nextn_predict_layers", "mtp_num_hidden_layers") or 0,
         unmodelled=described.unmodelled,
     )
-
-
-def _first(config: Mapping[str, Any], *names: str) -> int | None:
-    """The first of several fields that holds a positive whole number."""
-    for name in names:
-        value = config.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-            return value
-    return None
 
 
 def _dtype(config: Mapping[str, Any]) -> str | None:
@@ -194,49 +189,58 @@ def _max_length(config: Mapping[str, Any]) -> int | None:
         "max_seq_length",
         "seq_len",
     )
-    found = [length for name in names if (length := _first(config, name)) is not None]
-    length = _first(config, "model_max_length") or (min(found) if found else None)
+    found = [length for name in names if (length := positive(config, name)) is not None]
+    length = positive(config, "model_max_length") or (min(found) if found else None)
     if length is None:
         return None
     rope = config.get("rope_scaling") or config.get("rope_parameters")
     if isinstance(rope, Mapping) and "gemma3" not in str(config.get("model_type")):
         kind = rope.get("rope_type", rope.get("type"))
         factor = rope.get("factor")
-        if isinstance(factor, int | float) and not isinstance(factor, bool) and factor > 0 and kind not in _SCALED_ALREADY:
+        if isinstance(factor, int | float) and not isinstance(factor, bool) and 0 < factor <= LARGEST and kind not in _SCALED_ALREADY:
             length = int(length * factor)
     return length
 
 
+def _rotary_positions(config: Mapping[str, Any]) -> int:
+    """Rows of rotary_embedding/base.py and linear_scaling_rope.py; of several scalings, the largest."""
+    rope = config.get("rope_scaling") or config.get("rope_parameters")
+    nested = [rope, *rope.values()] if isinstance(rope, Mapping) else []
+    factors = [part.get("factor") for part in nested if isinstance(part, Mapping) and part.get("rope_type", part.get("type")) == "linear"]
+    longest = max((factor for factor in factors if isinstance(factor, int | float) and 1 <= factor <= LARGEST), default=1)
+    return int((positive(config, "max_position_embeddings") or 0) * longest)
+
+
 def _latent(config: Mapping[str, Any]) -> LatentAttention | None:
-    rank = _first(config, "kv_lora_rank")
+    rank = positive(config, "kv_lora_rank")
     if rank is None:
         return None
-    nope = _first(config, "qk_nope_head_dim") or 0
+    nope = positive(config, "qk_nope_head_dim") or 0
     return LatentAttention(
         kv_rank=rank,
-        rope_size=_first(config, "qk_rope_head_dim") or 0,
+        rope_size=positive(config, "qk_rope_head_dim") or 0,
         nope_size=nope,
-        value_size=_first(config, "v_head_dim") or nope,
-        query_rank=_first(config, "q_lora_rank") or 0,
-        indexer_size=_first(config, "index_head_dim") or 0,
+        value_size=positive(config, "v_head_dim") or nope,
+        query_rank=positive(config, "q_lora_rank") or 0,
+        indexer_size=positive(config, "index_head_dim") or 0,
     )
 
 
 def _experts(config: Mapping[str, Any], count: int) -> Experts | None:
-    routed = _first(config, "num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts")
+    routed = positive(config, "num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts")
     if routed is None or routed == 1:
         return None
-    size = _first(config, "moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
+    size = positive(config, "moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
     if size is None:
         return None
-    shared = _first(config, "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "shared_intermediate_size")
+    shared = positive(config, "shared_expert_intermediate_size", "moe_shared_expert_intermediate_size", "shared_intermediate_size")
     if shared is None:
         # Llama 4 has one without saying so.
-        number = _first(config, "n_shared_experts", "num_shared_experts", "moe_num_shared_experts") or int(str(config.get("model_type")).startswith("llama4"))
+        number = positive(config, "n_shared_experts", "num_shared_experts", "moe_num_shared_experts") or int(str(config.get("model_type")).startswith("llama4"))
         shared = number * size
     return Experts(
         routed=routed,
-        per_token=_first(config, "num_experts_per_tok", "num_experts_per_token", "moe_topk", "top_k_experts", "moe_k") or 1,
+        per_token=positive(config, "num_experts_per_tok", "num_experts_per_token", "moe_topk", "top_k_experts", "moe_k") or 1,
         intermediate_size=size,
         layers=layers.with_experts(config, count),
         shared_intermediate_size=shared,

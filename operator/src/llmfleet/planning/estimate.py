@@ -82,8 +82,8 @@ def _unknown(spec: LLMServiceSpec, profile: AcceleratorProfile, reason: str) -> 
 def _reckoned(known: _Known) -> Plan:
     spec, described, settings = known.spec, known.architecture, known.engine
     stages, weight_terms = _stages(known)
-    activation_terms = memory.activations(spec, known.facts, described, settings)
-    graphs = memory.cuda_graphs(described, settings)
+    activation_terms = memory.activations(spec, known.facts, known.profile, described, settings)
+    graphs = memory.cuda_graphs(known.profile, described, settings)
     overhead_terms = memory.overhead(spec, known.profile, settings)
     heaviest = max(stages, key=lambda size: size.high) if stages else None
     activations, overhead = (total(*(term.size for term in terms)) for terms in (activation_terms, overhead_terms))
@@ -188,9 +188,14 @@ def _with_tokens(known: _Known, plan: Plan, left: list[Range]) -> Plan:
     optimistic, pessimistic = _settings(known, Verdict.FITS), _settings(known, Verdict.TIGHT)
     described, asked = known.architecture, known.engine.max_length
     high, low = [size.high for size in left], [size.low for size in left]
+    # Layers of a draft may change the groups, so that more of them hold more.
     context = Range(
-        kv_cache.largest_context(described, pessimistic, available_bytes=low, limit=asked),
-        kv_cache.largest_context(described, optimistic, available_bytes=high, limit=asked),
+        *sorted(
+            (
+                kv_cache.largest_context(described, pessimistic, available_bytes=low, limit=asked),
+                kv_cache.largest_context(described, optimistic, available_bytes=high, limit=asked),
+            )
+        )
     )
     lengths = (max(1, context.low), max(1, context.high)) if known.engine.auto_length else (asked, asked)
     held = (
@@ -201,8 +206,9 @@ def _with_tokens(known: _Known, plan: Plan, left: list[Range]) -> Plan:
         plan,
         largest_context=context,
         kv_bytes_per_token=kv_cache.bytes_per_token(described, optimistic),
-        kv_tokens=Range(*(capacity.tokens if capacity is not None else 0 for capacity in held)),
-        concurrency=Range(*(int(capacity.concurrency) if capacity is not None else 0 for capacity in held)),
+        # Of a length that vLLM chooses, the longer one may run fewer at once.
+        kv_tokens=Range(*sorted(capacity.tokens if capacity is not None else 0 for capacity in held)),
+        concurrency=Range(*sorted(int(capacity.concurrency) if capacity is not None else 0 for capacity in held)),
     )
     wanted = 1 if known.engine.auto_length else asked
     if context.high < wanted:

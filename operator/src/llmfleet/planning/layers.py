@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from llmfleet.planning.config_json import integers, number, positive
 from llmfleet.planning.state import State, state
 
 
@@ -63,9 +64,6 @@ class Described:
     """What cannot be computed."""
 
 
-MOST_LAYERS: Final = 4096
-"""More than ten times those of the largest models. A config.json is anybody's text, and a number in it must not become so many objects."""
-
 _ENCODERS: Final = ("bert", "roberta", "xlm-roberta", "modernbert", "nomic_bert", "distilbert", "electra", "deberta-v2", "new", "gte", "camembert", "mpnet")
 """Families that read a text once and keep nothing of it."""
 
@@ -112,7 +110,7 @@ def layers(config: Mapping[str, Any], *, count: int, kv_heads: int, head_size: i
         if kind in _SLIDING and window:
             built.append(Layer(replace(full, reach=Reach.SLIDING, window=window)))
         elif kind in _CHUNKED:
-            built.append(Layer(replace(full, reach=Reach.CHUNKED, window=_number(config, "attention_chunk_size", 8192))))
+            built.append(Layer(replace(full, reach=Reach.CHUNKED, window=number(config, "attention_chunk_size", 8192))))
         elif kind in _STATE and kept is not None:
             built.append(Layer(state=kept))
         elif kind in _HYBRID and kept is not None:
@@ -123,7 +121,7 @@ def layers(config: Mapping[str, Any], *, count: int, kv_heads: int, head_size: i
             built.append(Layer())
         else:
             return Described((Layer(full),) * count, f"layers of the type {kind} of {family or 'this model'} are not modelled")
-    shared = _number(config, "num_kv_shared_layers", 0)
+    shared = min(number(config, "num_kv_shared_layers", 0), count)
     if shared:
         built[count - shared :] = [Layer()] * shared
     return Described(tuple(built))
@@ -134,11 +132,11 @@ def with_experts(config: Mapping[str, Any], count: int) -> int:
     pattern = config.get("hybrid_override_pattern")
     if isinstance(pattern, str):
         return pattern.count("E")
-    first = _number(config, "first_k_dense_replace", _number(config, "moe_layer_start_index", 0))
-    step = _number(config, "moe_layer_freq", 1) or 1
-    dense = _integers(config.get("mlp_only_layers"))
-    sparse_step = _number(config, "decoder_sparse_step", _number(config, "interleave_moe_layer_step", _number(config, "moe_layer_interval", 1))) or 1
-    period, offset = _number(config, "expert_layer_period", 1) or 1, _number(config, "expert_layer_offset", 0)
+    first = number(config, "first_k_dense_replace", number(config, "moe_layer_start_index", 0))
+    step = number(config, "moe_layer_freq", 1) or 1
+    dense = integers(config.get("mlp_only_layers"))
+    sparse_step = number(config, "decoder_sparse_step", number(config, "interleave_moe_layer_step", number(config, "moe_layer_interval", 1))) or 1
+    period, offset = number(config, "expert_layer_period", 1) or 1, number(config, "expert_layer_offset", 0)
     return sum(
         index >= first and index % step == 0 and (index + 1) % sparse_step == 0 and index not in dense and (index - offset) % period == 0
         for index in range(count)
@@ -147,24 +145,24 @@ def with_experts(config: Mapping[str, Any], count: int) -> int:
 
 def _full_attention(config: Mapping[str, Any], *, kv_heads: int, head_size: int, latent: bool) -> Attention:
     if latent:
-        size = _number(config, "kv_lora_rank", 0) + _number(config, "qk_rope_head_dim", 0)
-        return Attention(Reach.FULL, 1, size, 0, latent=True, indexer_size=_number(config, "index_head_dim", 0))
-    return Attention(Reach.FULL, kv_heads, head_size, _number(config, "v_head_dim", head_size))
+        size = number(config, "kv_lora_rank", 0) + number(config, "qk_rope_head_dim", 0)
+        return Attention(Reach.FULL, 1, size, 0, latent=True, indexer_size=number(config, "index_head_dim", 0))
+    return Attention(Reach.FULL, kv_heads, head_size, number(config, "v_head_dim", head_size))
 
 
 def _global_attention(config: Mapping[str, Any], full: Attention) -> Attention:
     """Gemma 4 gives its layers of full attention heads of another size and number."""
-    size = _number(config, "global_head_dim", 0)
+    size = number(config, "global_head_dim", 0)
     if not size:
         return full
-    return replace(full, kv_heads=_number(config, "num_global_key_value_heads", full.kv_heads), key_size=size, value_size=size)
+    return replace(full, kv_heads=number(config, "num_global_key_value_heads", full.kv_heads), key_size=size, value_size=size)
 
 
 def _window(config: Mapping[str, Any]) -> int:
     """Tokens of the window; 0 without. Cohere's layers see one token more (models/commandr.py)."""
     if config.get("use_sliding_window") is False:
         return 0
-    window = _number(config, "sliding_window", 0)
+    window = number(config, "sliding_window", 0)
     family = str(config.get("model_type", ""))
     if not window and "sliding_window" not in config:
         # The configuration classes of Gemma fill it in (transformers, Gemma2Config and Gemma3TextConfig: 4096).
@@ -175,7 +173,7 @@ def _window(config: Mapping[str, Any]) -> int:
 def _kinds(config: Mapping[str, Any], count: int) -> Sequence[str]:
     """The type of each layer, by the first of the ways in which families write it."""
     for name in ("layer_types", "layers_block_type"):
-        kinds = _expanded(config.get(name))
+        kinds = _expanded(config.get(name), count)
         if len(kinds) >= count:
             return kinds[:count]
     pattern = config.get("hybrid_override_pattern")
@@ -194,16 +192,16 @@ def _attention_layers(config: Mapping[str, Any], count: int) -> frozenset[int] |
         return frozenset()
     linear = config.get("linear_attn_config")
     if isinstance(linear, Mapping):
-        return frozenset(index - 1 for index in _integers(linear.get("full_attn_layers")))
+        return frozenset(index - 1 for index in integers(linear.get("full_attn_layers")))
     if isinstance(config.get("attn_type_list"), list):
-        return frozenset(index for index, kind in enumerate(_integers(config["attn_type_list"])) if kind == 1)
+        return frozenset(index for index, kind in enumerate(integers(config["attn_type_list"])) if kind == 1)
     for name in ("attn_layer_indices", "full_attn_idxs"):
         if isinstance(config.get(name), list):
-            return frozenset(_integers(config[name]))
-    if period := _number(config, "attn_layer_period", 0):
-        return frozenset(index for index in range(count) if index % period == _number(config, "attn_layer_offset", 0))
+            return frozenset(integers(config[name]))
+    if period := number(config, "attn_layer_period", 0):
+        return frozenset(index for index in range(count) if index % period == number(config, "attn_layer_offset", 0))
     if family in ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text") or "full_attention_interval" in config:
-        interval = _number(config, "full_attention_interval", 4)
+        interval = positive(config, "full_attention_interval") or 4
         return frozenset(index for index in range(count) if (index + 1) % interval == 0)
     return None
 
@@ -211,10 +209,10 @@ def _attention_layers(config: Mapping[str, Any], count: int) -> frozenset[int] |
 _PATTERN: Final[Mapping[str, Callable[[Mapping[str, Any]], int]]] = {
     "gemma2": lambda _: 2,
     "gpt_oss": lambda _: 2,
-    "gemma3": lambda config: _number(config, "sliding_window_pattern", 6),
-    "gemma3_text": lambda config: _number(config, "sliding_window_pattern", 6),
+    "gemma3": lambda config: positive(config, "sliding_window_pattern") or 6,
+    "gemma3_text": lambda config: positive(config, "sliding_window_pattern") or 6,
     "gemma3n_text": lambda _: 5,
-    "cohere2": lambda config: _number(config, "sliding_window_pattern", 4),
+    "cohere2": lambda config: positive(config, "sliding_window_pattern") or 4,
 }
 """Families of which every n-th layer looks back to the beginning and the others over a window."""
 
@@ -226,9 +224,9 @@ _EVERY_LAYER_SLIDES: Final = ("mistral", "ministral", "mixtral", "phi3", "phimoe
 def _by_family(config: Mapping[str, Any], count: int) -> Sequence[str]:
     family = str(config.get("model_type", ""))
     if family in ("llama4_text", "llama4"):
-        every = _number(config, "no_rope_layer_interval", 4)
-        rope = _integers(config.get("no_rope_layers")) or [int((index + 1) % every != 0) for index in range(count)]
-        chunked = _number(config, "attention_chunk_size", 8192) > 0
+        every = positive(config, "no_rope_layer_interval") or 4
+        rope = integers(config.get("no_rope_layers")) or [int((index + 1) % every != 0) for index in range(count)]
+        chunked = number(config, "attention_chunk_size", 8192) > 0
         return tuple("chunked_attention" if uses_rope and chunked else "full_attention" for uses_rope in rope[:count])
     if family in _PATTERN:
         every = _PATTERN[family](config)
@@ -236,28 +234,18 @@ def _by_family(config: Mapping[str, Any], count: int) -> Sequence[str]:
     if not _window(config):
         return ("full_attention",) * count
     if family.startswith(("qwen2", "qwen3")):
-        first = _number(config, "max_window_layers", count)
+        first = number(config, "max_window_layers", count)
         return ("full_attention",) * min(first, count) + ("sliding_attention",) * max(0, count - first)
     return ("sliding_attention" if family in _EVERY_LAYER_SLIDES else "an unknown reach",) * count
 
 
-def _expanded(value: object) -> tuple[str, ...]:
-    """A list of layers, be it written one by one or as runs [["full_attention", 4], ...]."""
+def _expanded(value: object, count: int) -> tuple[str, ...]:
+    """A list of so many layers, be it written one by one or as runs [["full_attention", 4], ...]."""
     kinds: list[str] = []
     for item in value if isinstance(value, list) else ():
         match item:
             case str():
                 kinds.append(item)
             case [str(kind), int(times)]:
-                kinds.extend([kind] * min(times, MOST_LAYERS))
+                kinds.extend([kind] * min(times, count))
     return tuple(kinds)
-
-
-def _integers(value: object) -> list[int]:
-    return [item for item in value if isinstance(item, int)] if isinstance(value, list) else []
-
-
-def _number(config: Mapping[str, Any], name: str, default: int) -> int:
-    """A whole number of the config, or the default where it is absent or null."""
-    value = config.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else default

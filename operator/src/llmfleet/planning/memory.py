@@ -5,65 +5,98 @@ determine_available_memory; utils/mem_utils.py, memory_profiling). Here it is bo
 that a step without any reuse of memory would hold. What has no formula, because libraries do not tell, has a range with the reason beside it.
 """
 
+from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 
 from llmfleet.api.accelerator import AcceleratorProfile, Vendor
 from llmfleet.api.facts import ModelFacts
 from llmfleet.api.v1alpha1 import LLMServiceSpec
-from llmfleet.planning.architecture import Architecture
+from llmfleet.planning.architecture import Architecture, Experts
+from llmfleet.planning.config_json import positive
 from llmfleet.planning.engine import Engine
-from llmfleet.planning.figures import MIB, Range, Term
+from llmfleet.planning.figures import GIB, MIB, NOTHING, Range, Term
 
 _PROFILE: Final = "vLLM 0.32.0, v1/worker/gpu/model_runner.py (profile_run) and v1/worker/gpu_model_runner.py (_dummy_sampler_run)"
 
-LOGITS_BYTES: Final = Range(2, 18)
-"""Bytes per request and token of the vocabulary while sampling. Low: the logits alone, in the model's dtype (the second model runner samples from them in
-place). High: logits, the gathered copy, and a float32 copy, probabilities, their exponentials and the sorted ones beside them (the first one)."""
+LOGITS: Final = Range(1, 3)
+"""Copies of the logits while sampling, in the model's dtype. The second model runner samples from them in place: one copy, and two more where tensor ranks
+gather them or the model caps them (layers/logits_processor.py)."""
+
+FIRST_RUNNER_LOGITS_BYTES: Final = 18
+"""Most bytes per request and token of the vocabulary in the first model runner: logits, the gathered copy, and a float32 copy, probabilities, their
+exponentials and the sorted ones beside them (v1/worker/gpu_model_runner.py; servers told 15 to 16)."""
+
+FIRST_RUNNER: Final = ("ngram", "ngram_gpu", "suffix", "medusa", "mlp_speculator")
+"""Ways of guessing for which vLLM 0.29 to 0.32, or one of them, takes the first model runner (config/vllm.py, _get_v2_model_runner_unsupported_features)."""
 
 GRAPH_BYTES: Final = MIB // 2
-"""Least that one recorded graph takes of the driver: vLLM's estimate has 1 MiB at least (gpu_model_runner.py, profile_cudagraph_memory), servers told 0.8."""
+"""Least that one recorded graph takes of the driver: vLLM's estimate has 1 MiB at least (cudagraph_utils.py, _MIN_PER_GRAPH_BYTES), servers told 0.8."""
 
-GRAPH_LAYER_BYTES: Final = 24 * 32 * 1024
-"""Most that one layer adds to a recorded graph: two dozen kernels, each a node of up to 32 KiB with its parameters."""
+NODE_BYTES: Final = 32 * 1024
+"""Most that a kernel in a recorded graph takes with its parameters."""
+
+LAYER_KERNELS: Final = 14
+"""Most kernels of a layer of attention and one wide part: two norms, queries and keys turned, the cache written, attention and what puts its parts together,
+four matrices of which two may be split and summed, the gate, two sums over ranks."""
+
+MANY_LAYER_KERNELS: Final = 20
+"""The same with experts, a latent or a state: a router, sorting by expert, quantizing and two grouped matrices; projections in two steps."""
+
+AMD_GRAPHS: Final = 2
+"""How many times as large ROCm's graphs may be: 3.9 GiB where CUDA's bound is 3.2 (Gemma 4 E2B on MI325X)."""
 
 FIRST_GRAPH_BYTES: Final = 512 * MIB
 """Most that libraries set aside when the first graph is recorded: workspaces in the graphs' own pool, of FlashInfer (394 MiB), cuBLAS and split attention."""
 
-WORKSPACE: Final = Range(0, 1024 * MIB)
-"""Workspaces of attention and matrix libraries: none with FlashAttention, 394 MiB with FlashInfer (envs.py, VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE), cuBLAS
-32 MiB per stream, code of kernels that is loaded on first use."""
+WORKSPACE: Final = Range(0, 768 * MIB)
+"""What is not torch's on one device: cuBLAS' 32 MiB per stream, code of kernels that is loaded on first use. Servers told 0.07 to 0.56 GiB."""
 
 COMMUNICATION: Final = Range(0, 1024 * MIB)
-"""Buffers between tensor ranks beyond those that exist when vLLM takes its first measurement: custom all-reduce, symmetric memory, fused all-reduce
+"""Buffers between ranks beyond those that exist when vLLM takes its first measurement: custom all-reduce, NCCL's channels, fused all-reduce
 (distributed/device_communicators)."""
+
+SWITCHED_COMMUNICATION: Final = Range(0, 2048 * MIB)
+"""The same from compute capability 9.0, where NCCL reduces in the switch (NVLS) and symmetric memory is set aside: two to four H100 told 1.8 to 2.0 GiB."""
 
 ADAPTER_RANK: Final = 16
 """--max-lora-rank (config/lora.py)."""
 
-DRIVER: Final = Range(200 * MIB, 900 * MIB)
-"""Memory of a device that NVIDIA's driver keeps for itself: nvidia-smi shows it, torch does not see it. 14.7 of 15.0 GiB (T4), 44.4 of 45.0 (L40S), 79.2 of
-80.0 (A100), 139.7 of 140.4 (H200) are what vLLM's logs say."""
+DRIVER: Final = Range(200 * MIB, 650 * MIB)
+"""Memory of a device that NVIDIA's driver keeps for itself: nvidia-smi shows it, torch does not see it. 14.6 to 14.7 of 15.0 GiB (T4), 23.6 of 24.0 (RTX 3090
+and 4090), 31.4 of 31.8 (RTX 5090), 39.5 of 40.0 (A100), 44.4 to 44.5 of 45.0 (L40S) are what vLLM's logs say."""
+
+LARGE_DRIVER: Final = Range(300 * MIB, 900 * MIB)
+"""The same of devices from LARGE: 79.2 of 79.6 GiB (H100), 79.2 of 80.0 (A100), 95.0 of 95.6 (RTX PRO 6000), 139.7 of 140.4 (H200), 178.4 of 179.1 (B200)."""
+
+LARGE: Final = 64 * GIB
 
 
 def capacity(profile: AcceleratorProfile, memory_bytes: int) -> Range:
     """Memory that vLLM sees of a device."""
-    kept = DRIVER.low if profile.vendor is Vendor.NVIDIA else 0
-    return Range(max(0, memory_bytes - DRIVER.high), memory_bytes - kept)
+    kept = LARGE_DRIVER if memory_bytes >= LARGE else DRIVER
+    least = kept.low if profile.vendor is Vendor.NVIDIA else 0
+    return Range(max(0, memory_bytes - kept.high), max(0, memory_bytes - least))
 
 
-def activations(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, engine: Engine) -> list[Term]:
-    """The peak of one step."""
-    step, sampling = _step(spec, architecture, engine), _sampling(architecture, engine)
-    # The sampler runs after the layers: the larger of the two counts.
-    peak = step if step.size.high >= sampling.size.high else sampling
-    low = max(step.size.low, sampling.size.low)
-    terms = [Term("step", Range(low, peak.size.high), f"the larger of {step.formula}, and {sampling.formula}", _PROFILE)]
-    if architecture.other_inputs and (encoder := _encoder(spec, facts, architecture, engine)) is not None:
-        terms.append(encoder)
+def activations(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, architecture: Architecture, engine: Engine) -> list[Term]:
+    """The peak of one step, and what stays beside it."""
+    encoder = _encoder(spec, facts, engine) if architecture.other_inputs else NOTHING
+    parts = [_step(spec, facts, architecture, engine), _sampling(spec, profile, architecture, engine)]
+    # One runs after the other: the largest counts.
+    peak = Range(max(part.size.low for part in parts), max(encoder.high, *(part.size.high for part in parts)))
+    between = f"the larger of {parts[0].formula}, and {parts[1].formula}" if encoder.high < peak.high else "the encoder over the inputs of one step"
+    terms = [Term("step", peak, between, _PROFILE)]
+    if encoder.high:
+        cache = engine.max_batched_tokens * architecture.hidden_size * engine.element_bytes * _STREAMS
+        terms.append(Term("encoded inputs", Range(0, cache), "what the encoder made of one step's inputs", "vLLM 0.32.0, v1/core/encoder_cache_manager.py"))
+    if architecture.experts is not None:
+        terms.append(_experts(spec, architecture, architecture.experts, engine))
     return terms
 
 
-def _step(spec: LLMServiceSpec, architecture: Architecture, engine: Engine) -> Term:
+def _step(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, engine: Engine) -> Term:
+    """A layer over as many tokens as a step has; its attention and its wide part are not alive together."""
     tensor, tokens, element = spec.parallelism.tensor, engine.max_batched_tokens, engine.element_bytes
     hidden = architecture.hidden_size
     heads = architecture.attention_heads * architecture.head_size + 2 * architecture.kv_heads * architecture.head_size
@@ -71,64 +104,94 @@ def _step(spec: LLMServiceSpec, architecture: Architecture, engine: Engine) -> T
         latent = architecture.latent
         heads = architecture.attention_heads * (2 * (latent.nope_size + latent.rope_size) + latent.value_size)
     attention = heads // tensor
-    wide = 3 * architecture.intermediate_size // tensor
-    routed = kept = 0
-    if architecture.experts is not None:
-        experts = architecture.experts
-        width = experts.intermediate_size // (1 if spec.parallelism.expert else tensor)
-        # Every token lies in the workspace once per expert that it goes to (fused_moe/modular_kernel.py); at best it is kept in one byte per number.
-        routed = experts.per_token * (max(2 * width, hidden) + width)
-        kept = experts.per_token * experts.intermediate_size // tensor // element
-        wide = 3 * experts.shared_intermediate_size // tensor
-    low = tokens * element * (2 * hidden + max(attention, wide, kept))
-    high = tokens * element * (6 * hidden + 2 * attention + 2 * wide + 2 * routed)
+    wide = architecture.intermediate_size // tensor
+    if architecture.experts is not None and architecture.experts.layers == len(architecture.layers):
+        wide = architecture.experts.shared_intermediate_size // tensor
+    # The gate makes one of two streams; in a quantized model it may write fewer bytes.
+    gated = 2 * wide if facts.quantization is not None or spec.quantization.method is not None else 3 * wide
+    low = tokens * element * (2 * hidden + max(attention, gated))
+    state = max((layer.state.conv_width for layer in architecture.layers if layer.state is not None), default=0) // tensor
+    high = tokens * element * (6 * hidden + max(2 * (attention + 2 * state), ceil(4.5 * wide)))
     return Term("layers", Range(low, high), f"a layer over {tokens} tokens", _PROFILE)
 
 
-def _sampling(architecture: Architecture, engine: Engine) -> Term:
+def _sampling(spec: LLMServiceSpec, profile: AcceleratorProfile, architecture: Architecture, engine: Engine) -> Term:
     requests = min(engine.max_sequences, engine.max_batched_tokens)
     numbers = requests * architecture.vocabulary
-    formula = f"{LOGITS_BYTES.low} to {LOGITS_BYTES.high} bytes x {requests} requests x {architecture.vocabulary} tokens of the vocabulary"
-    return Term("sampling", Range(numbers * LOGITS_BYTES.low, numbers * LOGITS_BYTES.high), formula, _PROFILE)
+    speculative = spec.engine.speculative
+    first = profile.vendor is not Vendor.NVIDIA or (speculative is not None and speculative.method in FIRST_RUNNER)
+    most = FIRST_RUNNER_LOGITS_BYTES if first else LOGITS.high * engine.element_bytes
+    size = Range(numbers * LOGITS.low * engine.element_bytes, numbers * most)
+    formula = f"{LOGITS.low * engine.element_bytes} to {most} bytes x {requests} requests x {architecture.vocabulary} tokens of the vocabulary"
+    return Term("sampling", size, formula, _PROFILE)
+
+
+def _experts(spec: LLMServiceSpec, architecture: Architecture, experts: Experts, engine: Engine) -> Term:
+    """Workspaces in which every token lies once per expert that it goes to; they grow in the first step and stay (v1/worker/workspace.py)."""
+    tensor, hidden = spec.parallelism.tensor, architecture.hidden_size
+    width = experts.intermediate_size // (1 if spec.parallelism.expert else tensor)
+    # Data ranks gather each other's tokens before the experts (fused_moe/prepare_finalize); half as much again where tokens are quantized first.
+    tokens = engine.max_batched_tokens * spec.parallelism.data
+    numbers = max(2 * width, hidden) + max(width, hidden) + hidden // 2
+    high = tokens * experts.per_token * engine.element_bytes * numbers
+    formula = f"{tokens} tokens x {experts.per_token} experts, two workspaces"
+    return Term("workspaces of experts", Range(0, high), formula, "vLLM 0.32.0, model_executor/layers/fused_moe (workspace_shapes)")
 
 
 _ENCODER_NUMBERS: Final = 24
 """Numbers per patch and unit of width that an encoder's layer holds at most: input, queries, keys, values, output and the fourfold feed-forward part, twice."""
 
+_STREAMS: Final = 4
+"""Streams of the language model's width that an encoder may hand over per token (Qwen3-VL's deep stack)."""
 
-def _encoder(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, engine: Engine) -> Term | None:
-    """The cache of encoded inputs, and the encoder over the largest one (v1/core/encoder_cache_manager.py)."""
+_LARGEST_INPUT: Final = 16_384
+"""Tokens of the largest image of the families that take images of any size."""
+
+
+def _encoder(spec: LLMServiceSpec, facts: ModelFacts, engine: Engine) -> Range:
+    """The encoder over as many inputs as fit into a step, or over the largest (v1/core/encoder_cache_manager.py, compute_mm_encoder_budget)."""
     multimodal = spec.engine.multimodal
     if multimodal is not None and multimodal.limits and not any(multimodal.limits.values()):
-        return None
-    cache = engine.max_batched_tokens * architecture.hidden_size * engine.element_bytes
+        return NOTHING
     vision = _vision(facts.config)
-    width = max((value for name in ("hidden_size", "embed_dim", "width") if isinstance(value := vision.get(name), int)), default=1280)
-    merged = vision.get("spatial_merge_size", 2)
-    patches = max(engine.max_batched_tokens, 16_384) * (merged if isinstance(merged, int) else 2) ** 2
-    high = cache * 4 + patches * width * _ENCODER_NUMBERS * engine.element_bytes
-    return Term(
-        "encoder", Range(0, high), "encoded inputs of one step, and the encoder over the largest input", "vLLM 0.32.0, v1/core/encoder_cache_manager.py"
-    )
+    width = positive(vision, "hidden_size", "embed_dim", "width") or 1280
+    tokens = max(engine.max_batched_tokens, _LARGEST_INPUT if positive(vision, "spatial_merge_size") else 0)
+    return Range(0, tokens * _patches_per_token(facts.config, vision) * width * _ENCODER_NUMBERS * engine.element_bytes)
 
 
-def _vision(config: dict[str, Any]) -> dict[str, Any]:
+def _patches_per_token(config: Mapping[str, Any], vision: Mapping[str, Any]) -> int:
+    """Patches that an encoder reads for one token that it hands over."""
+    fixed, side, patch = positive(config, "mm_tokens_per_image"), positive(vision, "image_size"), positive(vision, "patch_size")
+    if fixed and side and patch:
+        return max(1, (side // patch) ** 2 // fixed)
+    merged = positive(vision, "spatial_merge_size", "pooling_kernel_size") or positive(config, "spatial_merge_size") or 2
+    return min(merged, 4) ** 2
+
+
+def _vision(config: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in ("vision_config", "vision_tower_config", "thinker_config"):
         inner = config.get(name)
-        if isinstance(inner, dict):
-            return inner.get("vision_config", inner) if name == "thinker_config" else inner
+        if isinstance(inner, Mapping):
+            nested = inner.get("vision_config", inner) if name == "thinker_config" else inner
+            return nested if isinstance(nested, Mapping) else {}
     return {}
 
 
-def cuda_graphs(architecture: Architecture, engine: Engine) -> Term:
+def cuda_graphs(profile: AcceleratorProfile, architecture: Architecture, engine: Engine) -> Term:
     """Recorded graphs."""
     count = engine.piecewise_graphs + engine.full_graphs
     if not count:
-        return Term("graphs", Range(0, 0), "none are recorded", "vLLM 0.32.0, config/vllm.py (_set_cudagraph_sizes)")
-    tensors = engine.largest_graph * engine.element_bytes * (6 * architecture.hidden_size + 3 * architecture.intermediate_size) + FIRST_GRAPH_BYTES
-    high = count * max(2 * MIB, len(architecture.layers) * GRAPH_LAYER_BYTES) + tensors
-    formula = f"{engine.piecewise_graphs} of parts and {engine.full_graphs} of whole steps, each half a MiB at least, 0.75 MiB per layer at most"
-    return Term("graphs", Range(count * GRAPH_BYTES, high), formula, "vLLM 0.32.0, v1/worker/gpu_model_runner.py (profile_cudagraph_memory)")
+        return Term("graphs", NOTHING, "none are recorded", "vLLM 0.32.0, config/vllm.py (_set_cudagraph_sizes)")
+    many = architecture.experts is not None or architecture.latent is not None or architecture.has_state
+    kernels = len(architecture.layers) * (MANY_LAYER_KERNELS if many else LAYER_KERNELS)
+    # A layer with a state is warmed up with a whole step before the first graph is measured.
+    tokens = engine.max_batched_tokens if architecture.has_state else engine.largest_graph
+    tensors = tokens * engine.element_bytes * (6 * architecture.hidden_size + 3 * architecture.intermediate_size) + FIRST_GRAPH_BYTES
+    high = count * max(2 * MIB, kernels * NODE_BYTES) * (AMD_GRAPHS if profile.vendor is Vendor.AMD else 1) + tensors
+    formula = (
+        f"{engine.piecewise_graphs} of parts and {engine.full_graphs} of whole steps, each half a MiB at least, 32 KiB for each of {kernels} kernels at most"
+    )
+    return Term("graphs", Range(count * GRAPH_BYTES, high), formula, "vLLM 0.32.0, v1/worker/gpu/cudagraph_utils.py (profile_cudagraph_memory)")
 
 
 def overhead(spec: LLMServiceSpec, profile: AcceleratorProfile, engine: Engine) -> list[Term]:
@@ -139,7 +202,9 @@ def overhead(spec: LLMServiceSpec, profile: AcceleratorProfile, engine: Engine) 
         return []
     terms = [Term("workspaces", Range(WORKSPACE.low + tables // 2, WORKSPACE.high + tables), "libraries, kernels, tables of blocks", source)]
     if spec.parallelism.tensor * spec.parallelism.data > 1:
-        terms.append(Term("communication", COMMUNICATION, "buffers between ranks", "vLLM 0.32.0, distributed/device_communicators"))
+        switched = profile.vendor is Vendor.NVIDIA and (profile.compute_capability or "").startswith(("9.", "10."))
+        size = SWITCHED_COMMUNICATION if switched else COMMUNICATION
+        terms.append(Term("communication", size, "buffers between ranks", "vLLM 0.32.0, distributed/device_communicators"))
     return terms
 
 

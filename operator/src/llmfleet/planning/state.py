@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llmfleet.planning.config_json import needed, positive
+
 FLOAT32_BYTES: Final = 4
 
 
@@ -46,17 +48,17 @@ class State:
 
 def state(config: Mapping[str, Any]) -> State | None:
     """The state of a model's layers that have one; None where config.json describes none."""
-    if "linear_num_value_heads" in config:
-        return _delta_net(config)
-    if isinstance(config.get("linear_attn_config"), Mapping):
-        return _kimi(config["linear_attn_config"])
     family = str(config.get("model_type", ""))
     try:
+        if "linear_num_value_heads" in config:
+            return _delta_net(config)
+        if isinstance(config.get("linear_attn_config"), Mapping):
+            return _kimi(config["linear_attn_config"])
         if family.startswith("lfm2"):
-            width = config["hidden_size"] if "moe" in family else config.get("conv_dim", config["hidden_size"])
-            return State(width, config.get("conv_L_cache", 3) - 1, 0, grows_with_guesses=False)
+            width = needed(config, "hidden_size") if "moe" in family else config.get("conv_dim", config["hidden_size"])
+            return State(width, (positive(config, "conv_L_cache") or 3) - 1, 0, grows_with_guesses=False)
         if family.startswith("minimax"):
-            return State(0, 0, config["num_attention_heads"] * config["head_dim"] ** 2)
+            return State(0, 0, needed(config, "num_attention_heads") * needed(config, "head_dim") ** 2)
         return _mamba(config, family)
     except KeyError:
         return None
@@ -64,44 +66,50 @@ def state(config: Mapping[str, Any]) -> State | None:
 
 def _delta_net(config: Mapping[str, Any]) -> State:
     """Qwen3-Next and Qwen3.5."""
-    keys = config["linear_num_key_heads"] * config["linear_key_head_dim"]
-    values = config["linear_num_value_heads"] * config["linear_value_head_dim"]
+    keys = needed(config, "linear_num_key_heads") * needed(config, "linear_key_head_dim")
+    values = needed(config, "linear_num_value_heads") * needed(config, "linear_value_head_dim")
     return State(
         conv_width=2 * keys + values,
-        conv_length=config["linear_conv_kernel_dim"] - 1,
-        recurrent=values * config["linear_key_head_dim"],
+        conv_length=needed(config, "linear_conv_kernel_dim") - 1,
+        recurrent=values * needed(config, "linear_key_head_dim"),
         float32=config.get("mamba_ssm_dtype") == "float32",
     )
 
 
 def _kimi(linear: Mapping[str, Any]) -> State:
-    heads, size = linear["num_heads"], linear["head_dim"]
-    return State(3 * heads * size, linear["short_conv_kernel_size"] - 1, heads * size * size, float32=True)
+    heads, size = needed(linear, "num_heads"), needed(linear, "head_dim")
+    return State(3 * heads * size, needed(linear, "short_conv_kernel_size") - 1, heads * size * size, float32=True)
 
 
 def _mamba(config: Mapping[str, Any], family: str) -> State | None:
-    hidden_size = config["hidden_size"]
+    hidden_size = needed(config, "hidden_size")
     if family in ("mamba", "falcon_mamba"):
-        width = config["intermediate_size"]
-        return State(width, config["conv_kernel"] - 1, width * config["state_size"], grows_with_guesses=False)
+        width = needed(config, "intermediate_size")
+        return State(width, needed(config, "conv_kernel") - 1, width * needed(config, "state_size"), grows_with_guesses=False)
     if family == "mamba2":
-        width, size = config["expand"] * hidden_size, config["state_size"]
-        return State(width, config["conv_kernel"] - 1, config["num_heads"] * config["head_dim"] * size, groups=config["n_groups"], group_width=2 * size)
+        width, size = needed(config, "expand") * hidden_size, needed(config, "state_size")
+        return State(
+            width,
+            needed(config, "conv_kernel") - 1,
+            needed(config, "num_heads") * needed(config, "head_dim") * size,
+            groups=needed(config, "n_groups"),
+            group_width=2 * size,
+        )
     if family == "nemotron_h":
-        width, size = config["mamba_num_heads"] * config["mamba_head_dim"], config["ssm_state_size"]
+        width, size = needed(config, "mamba_num_heads") * needed(config, "mamba_head_dim"), needed(config, "ssm_state_size")
         float32 = config.get("mamba_ssm_cache_dtype", "float32") == "float32"
-        return State(width, config["conv_kernel"] - 1, width * size, float32, groups=config["n_groups"], group_width=2 * size)
+        return State(width, needed(config, "conv_kernel") - 1, width * size, float32, groups=needed(config, "n_groups"), group_width=2 * size)
     if family == "jamba":
-        width = config["mamba_expand"] * hidden_size
-        return State(width, config["mamba_d_conv"] - 1, width * config["mamba_d_state"], grows_with_guesses=False)
+        width = needed(config, "mamba_expand") * hidden_size
+        return State(width, needed(config, "mamba_d_conv") - 1, width * needed(config, "mamba_d_state"), grows_with_guesses=False)
     if family == "zamba2":
-        width, size = config["mamba_expand"] * hidden_size, config["mamba_d_state"]
-        heads, head, groups = config["n_mamba_heads"], config["mamba_headdim"], config["mamba_ngroups"]
-        return State(width, config["mamba_d_conv"] - 1, heads * head * size, groups=groups, group_width=2 * size)
+        width, size = needed(config, "mamba_expand") * hidden_size, needed(config, "mamba_d_state")
+        heads, head, groups = needed(config, "n_mamba_heads"), needed(config, "mamba_headdim"), needed(config, "mamba_ngroups")
+        return State(width, needed(config, "mamba_d_conv") - 1, heads * head * size, groups=groups, group_width=2 * size)
     if "mamba_n_heads" in config:
         # Bamba, Falcon-H1, Granite 4.
-        width, size = config.get("mamba_d_ssm") or int(config["mamba_expand"] * hidden_size), config["mamba_d_state"]
-        head = config["mamba_d_head"] if isinstance(config.get("mamba_d_head"), int) else width // config["mamba_n_heads"]
-        groups = config["mamba_n_groups"]
-        return State(width, config["mamba_d_conv"] - 1, config["mamba_n_heads"] * head * size, groups=groups, group_width=2 * size)
+        width, size = positive(config, "mamba_d_ssm") or needed(config, "mamba_expand") * hidden_size, needed(config, "mamba_d_state")
+        head = positive(config, "mamba_d_head") or width // needed(config, "mamba_n_heads")
+        groups = needed(config, "mamba_n_groups")
+        return State(width, needed(config, "mamba_d_conv") - 1, needed(config, "mamba_n_heads") * head * size, groups=groups, group_width=2 * size)
     return None

@@ -7,7 +7,8 @@ tensor x data ranks, sliced or whole), attention/mla_attention.py (process_weigh
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import ceil
+from fractions import Fraction
+from math import ceil, floor
 from typing import Any, Final
 
 from llmfleet.api.facts import ModelFacts, TensorGroup
@@ -25,8 +26,8 @@ PLAIN_BYTES: Final[Mapping[str, int]] = {"F64": 8, "F32": 4, "BF16": 2, "F16": 2
 PADDING: Final = 0.02
 """Most that padding of shapes for kernels adds: rows of the vocabulary to 64, sides of quantized layers to a tile (layers/vocab_parallel_embedding.py)."""
 
-LOADED: Final = Range(0, 256 * MIB)
-"""What loading leaves behind besides: tables of positions, the unused ends of the allocator's segments of 20 MiB (torch, CUDACachingAllocator)."""
+LOADED: Final = 192 * MIB
+"""Most that loading leaves behind besides: sizes that the allocator rounds up, scratch space of repacked layers (72 billion on four ranks: 0.15 GiB)."""
 
 EXPERT_PADDING: Final = 0.15
 """The same of four-bit experts, whose sides are padded to 128 or 256: 2880 to 3072 in gpt-oss (fused_moe/oracle/mxfp4.py)."""
@@ -148,10 +149,10 @@ def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architect
     experts = architecture.experts
     parts = _without_predictors(spec, architecture, parts)
     quantized = facts.quantization is not None or spec.quantization.method is not None
-    expert_share = ceil(experts.routed / ranks) / experts.routed if experts is not None and parallelism.expert else 1 / ranks
+    expert_share = Fraction(ceil(experts.routed / ranks), experts.routed) if experts is not None and parallelism.expert else Fraction(1, ranks)
     four_bits = (spec.quantization.method or (facts.quantization or {}).get("quant_method")) in FOUR_BIT_EXPERTS
     whole = {
-        "linear": _spread(parts.linear, 1 / tensor, PADDING if quantized else 0),
+        "linear": _spread(parts.linear, Fraction(1, tensor), PADDING if quantized else 0),
         "experts": _spread(parts.experts, expert_share, EXPERT_PADDING if four_bits else PADDING),
         "copies": _copies(architecture, tensor=tensor, element_bytes=element_bytes),
         # Scales of quantized layers are shared like the layers, norms are not.
@@ -159,13 +160,12 @@ def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architect
     }
     # Every encoder but a few shares its layers out too (--mm-encoder-tp-mode).
     vision = Range(parts.vision.low // tensor, parts.vision.high)
-    embedding = _spread(parts.embedding, 1 / tensor, PADDING)
-    head = _spread(parts.head, 1 / tensor, PADDING)
+    embedding = _spread(parts.embedding, Fraction(1, tensor), PADDING)
+    head = _spread(parts.head, Fraction(1, tensor), PADDING)
     bills: list[dict[str, Range]] = []
     for stage, count in enumerate(stages):
-        share = count / len(architecture.layers)
-        bill = {name: Range(int(size.low * share), ceil(size.high * share)) for name, size in whole.items()}
-        bill["loaded"] = LOADED
+        bill = {name: _spread(size, Fraction(count, len(architecture.layers))) for name, size in whole.items()}
+        bill["loaded"] = _left_by_loading(architecture, element_bytes)
         if stage == 0:
             bill["embedding"], bill["vision"] = embedding, vision
         if stage == pipeline - 1:
@@ -203,8 +203,18 @@ def _without_predictors(spec: LLMServiceSpec, architecture: Architecture, parts:
     return replace(parts, linear=linear, experts=experts, head=head, embedding=embedding)
 
 
-def _spread(size: Range, share: float, padding: float) -> Range:
-    return Range(int(size.low * share), ceil(size.high * share * (1 + padding)))
+def _left_by_loading(architecture: Architecture, element_bytes: int) -> Range:
+    """Tables of rotary positions, which layers of one kind share (rotary_embedding/__init__.py), and what the allocator rounds up."""
+    windows = any(layer.attention is not None and layer.attention.window for layer in architecture.layers)
+    # Layers with a window have a table of their own, without scaling.
+    rows = architecture.rotary_positions + (architecture.max_length or 0) * windows
+    width = architecture.latent.rope_size if architecture.latent is not None else architecture.head_size
+    return Range(0, rows * width * element_bytes + LOADED)
+
+
+def _spread(size: Range, share: Fraction, padding: float = 0) -> Range:
+    high = ceil(size.high * share)
+    return Range(floor(size.low * share), high + int(high * padding))
 
 
 def _copies(architecture: Architecture, *, tensor: int, element_bytes: int) -> Range:
