@@ -28,14 +28,23 @@ def reduced(value: Any) -> Any:
         return {key: inner for key, inner in kept.items() if not (isinstance(inner, list) and key != LAYER_TYPES and len(inner) > MAX_LIST)}
     if isinstance(value, list):
         return [reduced(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None  # Python writes and reads Infinity (Mamba 2 has one); JSON does not know it.
-    return value
+    return value if _portable(value) else None
 
 
 def scalars(document: Mapping[str, Any]) -> dict[str, Any]:
     """Only numbers, strings and truth values."""
-    return {key: value for key, value in document.items() if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))}
+    return {key: value for key, value in document.items() if isinstance(value, bool | int | float | str) and _portable(value)}
+
+
+def _portable(value: object) -> bool:
+    """Whether a value is the same to whoever reads the facts: JSON knows no Infinity (Mamba 2 has one), and the API server no integers beyond 64 bits."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case int():
+            return -(2**63) <= value < 2**63
+        case _:
+            return True
 
 
 def quantization(config: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from llmfleet_runtime.model.configuration import quantization, reduced, scalars
 
 
@@ -78,3 +80,14 @@ def test_a_checkpoint_that_is_not_quantized_has_none() -> None:
 
 def test_of_the_generation_only_scalars_are_kept() -> None:
     assert scalars({"temperature": 0.6, "eos_token_id": [1, 2], "do_sample": True, "x": None}) == {"temperature": 0.6, "do_sample": True}
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, int(1e30), float("inf"), float("nan")])
+def test_a_number_that_comes_back_from_the_api_server_as_another_is_none(number: float) -> None:
+    assert reduced({"a": number, "b": [number]}) == {"a": None, "b": [None]}
+    assert scalars({"a": number}) == {}
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 0.5, True, "x"])
+def test_other_values_stay_what_they_are(value: object) -> None:
+    assert reduced({"a": value}) == scalars({"a": value}) == {"a": value}
