@@ -137,6 +137,8 @@ class Specifications:
     def _value(self, path: str, schema: Mapping[str, Any]) -> Value:
         if self._random.random() < self._wrong:
             return self._random.choice(WRONG)
+        if path == "quantization.config" and self._random.random() < 0.5:
+            return self._object_value(catalogue(DEFAULT), "QuantizationConfigArgs", 0.4)
         if path in PLAUSIBLE and self._random.random() < 0.95:
             return self._random.choice(PLAUSIBLE[path])
         if "enum" in schema:
@@ -252,7 +254,7 @@ class Specifications:
             return self._random.choice(schema.get("enum", [schema.get("const")]))
         match schema.get("type"):
             case "string":
-                return self._random.choice(("text", "text", "", "/path", "s3://a/b", "proton", "+rms_norm"))
+                return self._random.choice(("text", "text", "", "/path", "s3://a/b", "proton", "+rms_norm", "mxfp8"))
             case "integer":
                 return self._random.choice((1, 0, 8, 64, -1, "5", 4.0))
             case "number":
