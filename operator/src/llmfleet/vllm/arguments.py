@@ -75,19 +75,14 @@ class Typed:
 GIB: Final = 1024**3
 
 
-def _read(spec: LLMServiceSpec, path: str) -> Any:
-    """The value of a field by its path below spec; None where an object on the way is not set."""
-    value: Any = spec
-    for name in path.split("."):
-        value = value and getattr(value, to_snake(name))
-    return value
-
-
 def _field(field: str, flag: str, convert: Callable[[Any], Value | None] = lambda value: value, *, key: str | None = None) -> Typed:
     """A field that is set in the specification itself."""
+    attributes = tuple(to_snake(name) for name in field.split("."))
 
     def value(given: Given) -> Value | None:
-        found = _read(given.spec, field)
+        found: Any = given.spec
+        for attribute in attributes:  # None where an object on the way is not set
+            found = found and getattr(found, attribute)
         return None if found is None else convert(found)
 
     return Typed(field, flag, value, key)
