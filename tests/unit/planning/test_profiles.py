@@ -41,7 +41,7 @@ def test_a_variable_that_no_pod_takes_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("HOME", "/root"), ("PYTHONPATH", "/x"), ("LLMFLEET_API_KEY_0", "k"), ("VLLM_LOGGING_LEVEL", "")])
 def test_a_variable_that_a_service_may_not_set_a_profile_may_not_either(name: str, value: str) -> None:
-    assert re.match(rf"spec\.env\[{name}\].*: is (reserved|empty)", profiles_with([stored("mine", env={name: value})]).invalid["mine"])
+    assert re.fullmatch(rf"spec\.env '{name}': is (reserved|empty).*", profiles_with([stored("mine", env={name: value})]).invalid["mine"])
 
 
 def test_other_variables_are_the_profiles() -> None:

@@ -4,7 +4,6 @@ The API server has already refused most of what is wrong, but not everything tha
 may have been stored under an older one, and `llmfleet render` reads files that no server has seen.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -18,7 +17,7 @@ from llmfleet.api.accelerator import AcceleratorProfileObject
 from llmfleet.api.structural import structural
 from llmfleet.api.v1alpha1 import LLMService, LLMServiceStatus
 from llmfleet.planning import reserved
-from llmfleet.planning.violation import Violation
+from llmfleet.planning.violation import Violation, shown
 
 NEAREST: Final = 3
 """Field names that are offered for one that does not exist."""
@@ -65,7 +64,7 @@ def parse_profile(raw: Mapping[str, Any]) -> AcceleratorProfileObject | tuple[Vi
     except ValidationError as error:
         return tuple(_violation(details, AcceleratorProfileObject, "accel") for details in error.errors())
     refused = {name: reserved.refusal(name, value) for name, value in profile.spec.env.items()}
-    return tuple(Violation(f"spec.env[{name}]", profile.spec.env[name], *refusal) for name, refusal in refused.items() if refusal) or profile
+    return tuple(Violation("spec.env", name, *refusal) for name, refusal in refused.items() if refusal) or profile
 
 
 def _status(raw: object) -> LLMServiceStatus | None:
@@ -82,7 +81,7 @@ def _violation(details: ErrorDetails, model: type[BaseModel], short_name: str) -
     if details["type"] == "extra_forbidden":
         remedy = _nearest(details["loc"], model) or f"remove it, or look up its name: kubectl explain {_explained(details['loc'][:-1], short_name)}"
         return Violation(field, "", f"is no field of {names.API_VERSION}", remedy)
-    return Violation(field, _shown(details["input"]), _rule(details), "")
+    return Violation(field, shown(details["input"]), _rule(details), "")
 
 
 def _rule(details: ErrorDetails) -> str:
@@ -135,8 +134,3 @@ def _places(schema: Mapping[str, Any], path: str) -> list[str]:
 def _explained(location: Sequence[int | str], short_name: str) -> str:
     """The argument of `kubectl explain` for a place in the object; it knows no indices."""
     return ".".join((short_name, *(str(part) for part in location if not isinstance(part, int))))
-
-
-def _shown(value: object) -> str:
-    """A scalar as it is written; a whole object is not repeated."""
-    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, int | float) else ""

@@ -1,5 +1,6 @@
 """One thing that is to be said of a specification: why it is refused, or what it costs."""
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,3 +32,8 @@ class Violation:
         """One sentence for a condition or a terminal."""
         subject = f"{self.field} {self.value[:LONGEST_VALUE]!r}" if self.value else self.field
         return f"{subject}: {self.rule}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+def shown(value: object) -> str:
+    """A wrong value as it is written, for `Violation.value`; a whole object is not repeated."""
+    return value if isinstance(value, str) else json.dumps(value) if isinstance(value, int | float) else ""

@@ -24,7 +24,8 @@ LONGEST_FOLDER: Final = 200
 """Characters of a directory's name; file systems take 255 bytes, and what is being filled has an ending."""
 
 FETCH_RESOURCES: Final[Manifest] = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
-"""Of a container that fetches: it streams by parts of a mebibyte; the rest of the limit is page cache, which the kernel takes back."""
+"""Of a container that fetches: it streams by parts of a mebibyte and syncs what it has written (docs/model-inspection.md); the rest of the limit is
+page cache, which the kernel takes back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class Model(Wire):
     convert: Literal["auto", "none", "embed", "classify"] | None = None
     """Adapter that makes a pooling model of a generating one. Default: vLLM's auto."""
     tokenizer: SourceUrl | None = None
-    """Tokenizer from elsewhere: an `hf://` or `modelscope://` repository. Default: the model's."""
+    """Tokenizer from elsewhere: `hf://`, `modelscope://`, `oci://` or `pvc://`. Default: the model's."""
     tokenizer_mode: Annotated[str, Field(min_length=1, max_length=32)] | None = None
     """How the tokenizer is loaded: auto, hf, mistral, ... Default: vLLM's auto."""
     load_format: Annotated[str, Field(min_length=1, max_length=32)] | None = None

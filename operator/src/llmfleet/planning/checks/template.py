@@ -6,7 +6,7 @@ from typing import Any, Final
 from llmfleet import names
 from llmfleet.planning import reserved
 from llmfleet.planning.checks.subject import Subject
-from llmfleet.planning.violation import Violation
+from llmfleet.planning.violation import Violation, shown
 
 ROOT: Final = "spec.template.spec"
 
@@ -106,7 +106,7 @@ def _kept(given: Mapping[str, Any], fields: Mapping[str, reserved.Kept], parts: 
     for name, kept in fields.items():
         if name in given and (given[name] is None or given[name] != kept.allowed):
             value = given[name]
-            yield Violation(f"{path}.{name}", str(value) if isinstance(value, str | int) else "", kept.rule, kept.remedy)
+            yield Violation(f"{path}.{name}", shown(value), kept.rule, kept.remedy)
     for name in parts:
         if name in given and given[name] is None:
             yield Violation(f"{path}.{name}", "", _TAKEN_AWAY, "name the items or fields that are to change")

@@ -7,10 +7,9 @@ from typing import Final
 from llmfleet.api.pod_shape import Shape, kubernetes_version, pod_template
 from llmfleet.api.wire import QUANTITY_EXPECTED, QUANTITY_PATTERN
 from llmfleet.planning.checks.subject import Subject
-from llmfleet.planning.violation import Violation
+from llmfleet.planning.checks.template import ROOT
+from llmfleet.planning.violation import Violation, shown
 from llmfleet.vllm.suggestions import nearest, one_of
-
-ROOT: Final = "spec.template.spec"
 
 _EXPECTED: Final = {
     "object": "must be a map of fields",
@@ -33,13 +32,13 @@ def template_shape(subject: Subject) -> Iterator[Violation]:
 
 def _walk(value: object, shape: Shape, path: str) -> Iterator[Violation]:
     if not _is_of(value, shape):
-        yield Violation(path, _shown(value), _EXPECTED[shape.kind], "")
+        yield Violation(path, shown(value), _EXPECTED[shape.kind], "")
     elif isinstance(value, Mapping):
         yield from _fields(value, shape, path)
     elif isinstance(value, list):
         yield from _list(value, shape, path)
     elif shape.choices and value not in shape.choices:
-        yield Violation(path, _shown(value), "is none of the values that Kubernetes knows", one_of(str(value), shape.choices))
+        yield Violation(path, shown(value), "is none of the values that Kubernetes knows", one_of(str(value), shape.choices))
 
 
 def _fields(value: Mapping[str, object], shape: Shape, path: str) -> Iterator[Violation]:
@@ -93,8 +92,3 @@ def _is_of(value: object, shape: Shape) -> bool:
             return isinstance(value, int | float | str) and not isinstance(value, bool) and re.fullmatch(QUANTITY_PATTERN, str(value)) is not None
         case _:
             return isinstance(value, int | str) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    """A scalar as given; a whole object is not repeated."""
-    return str(value) if isinstance(value, str | int | float) else ""
