@@ -398,6 +398,59 @@ def test_windows_that_are_kept_whole_hold_fewer_tokens() -> None:
     assert whole.kv_tokens.high < plain.kv_tokens.high
 
 
+@pytest.mark.parametrize(
+    ("share", "tensor", "verdict"),
+    [
+        pytest.param(0.98, 1, Verdict.FITS, id="1.6 GiB of 80 are free of vLLM"),
+        pytest.param(0.994, 1, Verdict.TIGHT, id="half a GiB, about what a CUDA context takes"),
+        pytest.param(1.0, 1, Verdict.DOES_NOT_FIT, id="nothing is free"),
+        pytest.param(0.98, 2, Verdict.TIGHT, id="ranks connect before they measure"),
+    ],
+)
+def test_vllm_does_not_start_where_its_share_is_not_free(share: float, tensor: int, verdict: Verdict) -> None:
+    found = planned(LLAMA, "nvidia-h100-80gb", engine={"memoryUtilization": share}, parallelism={"tensor": tensor})
+
+    assert found.verdict is verdict
+    assert ("must be free when vLLM starts" in found.reason) is (verdict is not Verdict.FITS)
+
+
+def test_a_share_that_starts_is_offered_and_fits() -> None:
+    found = planned(LLAMA, "nvidia-h100-80gb", engine={"memoryUtilization": 1.0})
+
+    offered = {alternative.field: alternative for alternative in found.alternatives}["spec.engine.memoryUtilization"]
+    assert offered.value == "0.99"
+    assert offered.verdict is Verdict.FITS
+
+
+def test_a_kv_cache_of_a_size_leaves_room_for_the_context() -> None:
+    room = planned(LLAMA, "nvidia-l4", engine={"kvCacheMemory": "4Gi", "enforceEager": True}, model={"maxLength": 4096})
+    larger = planned(LLAMA, "nvidia-l4", engine={"kvCacheMemory": "7Gi", "enforceEager": True}, model={"maxLength": 4096})
+
+    assert room.verdict is Verdict.FITS
+    assert larger.verdict is Verdict.DOES_NOT_FIT
+
+
+@pytest.mark.parametrize("engine", [{"extraArgs": ["--kv-transfer-config", "{}"]}, {"kvOffload": {"memory": "10Gi", "backend": "lmcache"}}])
+def test_a_connector_that_may_keep_windows_whole_counts_for_the_pessimistic_bound(engine: dict[str, Any]) -> None:
+    plain = planned(example("gpt-oss-20b"), "nvidia-h100-80gb")
+    found = planned(example("gpt-oss-20b"), "nvidia-h100-80gb", engine=engine)
+
+    assert plain.kv_tokens is not None
+    assert found.kv_tokens is not None
+    assert found.kv_tokens.low < plain.kv_tokens.low
+    assert found.kv_tokens.high == plain.kv_tokens.high
+
+
+def test_chunks_are_kept_whole_beside_an_eagle() -> None:
+    facts = described(**{**LLAMA_8B, "model_type": "llama4_text", "attention_chunk_size": 8192})
+    plain = planned(facts, "nvidia-h200-141gb")
+    guessed = planned(facts, "nvidia-h200-141gb", engine={"speculative": {"method": "eagle3", "tokens": 3}})
+
+    assert plain.kv_tokens is not None
+    assert guessed.kv_tokens is not None
+    assert guessed.kv_tokens.high < plain.kv_tokens.low
+
+
 class TestAlternatives:
     """Each change is computed through."""
 

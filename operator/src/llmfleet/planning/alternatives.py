@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import floor
 from typing import Any, Final
 
 from llmfleet.api.accelerator import AcceleratorProfile, Vendor
 from llmfleet.api.facts import ModelFacts
+from llmfleet.api.quantity import quantity_bytes
 from llmfleet.api.v1alpha1 import LLMServiceSpec
+from llmfleet.planning import memory
 from llmfleet.planning.architecture import architecture
+from llmfleet.planning.engine import utilization
 from llmfleet.planning.estimate import estimate
 from llmfleet.planning.figures import gib_range, number_range
 from llmfleet.planning.verdict import Alternative, Plan, Verdict
@@ -91,12 +95,23 @@ def _changes(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfil
             rounded = length // _STEP * _STEP or length
             if 0 < rounded < estimated.max_length:
                 yield _Change("spec.model.maxLength", str(rounded), _with(spec, "model", max_length=rounded))
+    if (share := _share_that_starts(spec, profile)) is not None:
+        yield _Change("spec.engine.memoryUtilization", f"{share:g}", _with(spec, "engine", memory_utilization=share))
     if _kv_halves(spec, profile):
         yield _Change("spec.quantization.kvCache", "fp8", _with(spec, "quantization", kv_cache="fp8"))
     if _online_works(spec, facts, profile):
         yield _Change("spec.quantization.method", _ONLINE, _with(spec, "quantization", method=_ONLINE))
     for tensor in _larger_tensors(spec, facts, profile):
         yield _Change("spec.parallelism.tensor", str(tensor), _with(spec, "parallelism", tensor=tensor))
+
+
+def _share_that_starts(spec: LLMServiceSpec, profile: AcceleratorProfile) -> float | None:
+    """The largest share in hundredths that is free for certain when vLLM starts; None where the share is no larger already."""
+    if profile.memory is None or profile.vendor is Vendor.CPU or spec.engine.kv_cache_memory is not None:
+        return None
+    seen = memory.capacity(profile, quantity_bytes(profile.memory)).low
+    share = floor(100 * (1 - memory.context(spec, profile).high / seen)) / 100 if seen else 0
+    return share if 0 < share < utilization(spec) else None
 
 
 def _with(spec: LLMServiceSpec, part: str, **values: Any) -> LLMServiceSpec:

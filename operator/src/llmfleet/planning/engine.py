@@ -102,6 +102,11 @@ def engine(spec: LLMServiceSpec, architecture: Architecture, profile: Accelerato
     )
 
 
+def utilization(spec: LLMServiceSpec) -> float:
+    """The share of an accelerator's memory that vLLM takes."""
+    return DEFAULT_UTILIZATION if spec.engine.memory_utilization is None else spec.engine.memory_utilization
+
+
 def kv_dtype(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, profile: AcceleratorProfile) -> str:
     """The type of the KV cache: what is asked, else what the checkpoint brings scales for, else auto (utils/torch_utils.py, resolve_kv_cache_dtype_string)."""
     asked = spec.quantization.kv_cache or "auto"

@@ -9,11 +9,11 @@ from llmfleet.api.accelerator import AcceleratorProfile, Vendor
 from llmfleet.api.facts import ModelFacts
 from llmfleet.api.quantity import quantity_bytes
 from llmfleet.api.v1alpha1 import LLMServiceSpec
-from llmfleet.planning import kv_cache, memory
+from llmfleet.planning import kv_cache, memory, reason
 from llmfleet.planning.architecture import Architecture, architecture
-from llmfleet.planning.engine import DEFAULT_UTILIZATION, Engine, element_bytes, engine, kv_dtype
-from llmfleet.planning.figures import GIB, NOTHING, Range, Term, gib, gib_range, number_range, total
-from llmfleet.planning.layers import Layer
+from llmfleet.planning.engine import Engine, element_bytes, engine, kv_dtype, utilization
+from llmfleet.planning.figures import GIB, Range, Term, gib_range, total
+from llmfleet.planning.layers import Layer, Reach
 from llmfleet.planning.verdict import Plan, Verdict
 from llmfleet.planning.weights import Weights, weights
 
@@ -22,6 +22,9 @@ CPU_KV_VARIABLE: Final = "VLLM_CPU_KVCACHE_SPACE"
 
 WITHOUT_WINDOWS: Final = "--disable-hybrid-kv-cache-manager"
 """The one flag beside the typed fields on which the layout of the KV cache depends."""
+
+CONNECTOR: Final = "--kv-transfer-config"
+"""A connector may not know groups of layers, and then windows are kept whole (config/vllm.py, SupportsHMA)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +141,21 @@ def _with_kv_cache(known: _Known, plan: Plan, stages: list[Range], besides: Rang
         if fixed is None:
             return replace(plan, reason="the accelerator's profile does not say how much memory it has: nothing is refused")
         return _judged(known, plan, [Range(fixed, fixed)] * len(stages), shortage=None)
-    seen = memory.capacity(profile, plan.capacity_bytes)
+    seen, context = memory.capacity(profile, plan.capacity_bytes), memory.context(spec, profile)
     if fixed is not None:
-        needed = [total(stage, besides, Range(fixed, fixed)) for stage in stages]
+        needed = [total(stage, besides, context, Range(fixed, fixed)) for stage in stages]
         shortage = Range(max(size.low for size in needed) - seen.high, max(size.high for size in needed) - seen.low)
         return _judged(known, plan, [Range(fixed, fixed)] * len(stages), shortage=shortage)
-    share = DEFAULT_UTILIZATION if spec.engine.memory_utilization is None else spec.engine.memory_utilization
+    share = utilization(spec)
     budget = Range(floor(seen.low * share), ceil(seen.high * share))
     left = [Range(budget.low - stage.high - besides.high, budget.high - stage.low - besides.low) for stage in stages]
-    return _judged(known, plan, left, shortage=None)
+    judged = _judged(known, plan, left, shortage=None)
+    # vLLM does not start where less is free than its share (v1/worker/utils.py, request_memory).
+    missing = Range(context.low - floor(seen.high * (1 - share)), context.high - floor(seen.low * (1 - share)))
+    if missing.high <= 0 or judged.verdict is Verdict.DOES_NOT_FIT or (missing.low <= 0 and judged.verdict is not Verdict.FITS):
+        return judged
+    verdict = Verdict.DOES_NOT_FIT if missing.low > 0 else Verdict.TIGHT
+    return replace(judged, verdict=verdict, reason=reason.no_start(spec, plan, context))
 
 
 def _fixed_kv_bytes(spec: LLMServiceSpec, profile: AcceleratorProfile) -> int | None:
@@ -170,15 +179,16 @@ def _judged(known: _Known, plan: Plan, left: list[Range], *, shortage: Range | N
         shortage: by how much everything together exceeds the memory, where the KV cache has a size of its own.
 
     """
+    spec = known.spec
     tightest = Range(min(size.low for size in left), min(size.high for size in left))
     plan = replace(plan, kv_cache=Range(max(0, tightest.low), max(0, tightest.high)))
     if shortage is not None and shortage.high > 0:
         verdict = Verdict.DOES_NOT_FIT if shortage.low > 0 else Verdict.TIGHT
-        plan = replace(plan, verdict=verdict, reason=_too_large(plan, shortage))
+        plan = replace(plan, verdict=verdict, reason=reason.too_large(plan, shortage))
         if verdict is Verdict.DOES_NOT_FIT:
             return plan
     elif tightest.high <= 0:
-        return replace(plan, verdict=Verdict.DOES_NOT_FIT, reason=_no_room(known, plan))
+        return replace(plan, verdict=Verdict.DOES_NOT_FIT, reason=reason.no_room(spec, plan))
     elif known.architecture.unmodelled is not None:
         return replace(plan, reason=f"weights leave {gib_range(tightest)} for the KV cache; {known.architecture.unmodelled}, so what it holds is not known")
     return _with_tokens(known, plan, left)
@@ -211,13 +221,21 @@ def _with_tokens(known: _Known, plan: Plan, left: list[Range]) -> Plan:
         concurrency=Range(*sorted(int(capacity.concurrency) if capacity is not None else 0 for capacity in held)),
     )
     wanted = 1 if known.engine.auto_length else asked
+    needed = kv_cache.needed_bytes(described, optimistic if context.high < wanted else pessimistic, wanted)
     if context.high < wanted:
-        return replace(plan, verdict=Verdict.DOES_NOT_FIT, reason=_too_long(known, plan, optimistic, wanted, certain=True))
+        return replace(
+            plan,
+            verdict=Verdict.DOES_NOT_FIT,
+            reason=reason.too_long(known.spec, plan, wanted, kv_cache.needed_bytes(described, optimistic, wanted), certain=True),
+        )
     if plan.verdict is Verdict.TIGHT:
         return plan
     if context.low < wanted:
-        return replace(plan, verdict=Verdict.TIGHT, reason=_too_long(known, plan, pessimistic, wanted, certain=False))
-    return replace(plan, verdict=Verdict.FITS, reason=_fits(known, plan))
+        return replace(
+            plan, verdict=Verdict.TIGHT, reason=reason.too_long(known.spec, plan, wanted, kv_cache.needed_bytes(described, pessimistic, wanted), certain=False)
+        )
+    length = context.low if known.engine.auto_length else asked
+    return replace(plan, verdict=Verdict.FITS, reason=reason.fits(known.spec, plan, length))
 
 
 def _settings(known: _Known, verdict: Verdict) -> kv_cache.Settings:
@@ -234,9 +252,20 @@ def _settings(known: _Known, verdict: Verdict) -> kv_cache.Settings:
         in_flight_tokens=known.engine.in_flight_tokens,
         prefix_caching=spec.engine.prefix_caching is not False,
         guesses=speculative.tokens if speculative is not None else 0,
-        hybrid=WITHOUT_WINDOWS not in spec.engine.extra_args,
+        hybrid=_hybrid(known, verdict),
         draft_layers=_draft_layers(known) if verdict is Verdict.TIGHT else (),
     )
+
+
+def _hybrid(known: _Known, verdict: Verdict) -> bool:
+    """Whether layers with a window give back what has left it; a connector that may not know them counts for the pessimistic bound."""
+    spec = known.spec
+    flags = {argument.partition("=")[0].replace("_", "-") for argument in spec.engine.extra_args}
+    speculative, offload = spec.engine.speculative, spec.engine.kv_offload
+    chunked = any(layer.attention is not None and layer.attention.reach is Reach.CHUNKED for layer in known.architecture.layers)
+    if WITHOUT_WINDOWS in flags or (chunked and speculative is not None and speculative.method.startswith("eagle")):
+        return False
+    return verdict is Verdict.FITS or not (CONNECTOR in flags or (offload is not None and offload.backend == "lmcache"))
 
 
 def _draft_layers(known: _Known) -> tuple[Layer, ...]:
@@ -248,43 +277,3 @@ def _draft_layers(known: _Known) -> tuple[Layer, ...]:
         return (Layer(full.attention),) * -(-len(known.architecture.layers) // memory.DRAFT_SHARE)
     one = speculative.method.startswith(("eagle", "mtp", "dflash", "dspark")) or speculative.method.endswith("_mtp")
     return (Layer(full.attention),) if one else ()
-
-
-def _bill(plan: Plan) -> str:
-    """What takes the memory, for a sentence."""
-    besides = total(plan.activations or NOTHING, plan.cuda_graphs or NOTHING, plan.overhead or NOTHING)
-    return f"weights {gib_range(plan.weights or NOTHING)} and {gib_range(besides)} of activations, graphs and libraries"
-
-
-def _room(known: _Known, plan: Plan) -> str:
-    share = DEFAULT_UTILIZATION if known.spec.engine.memory_utilization is None else known.spec.engine.memory_utilization
-    return f"{share:g} x {gib(plan.capacity_bytes or 0)}"
-
-
-def _no_room(known: _Known, plan: Plan) -> str:
-    return f"{_bill(plan)} per accelerator do not fit into {_room(known, plan)}"
-
-
-def _too_large(plan: Plan, shortage: Range) -> str:
-    certainly = "exceed" if shortage.low > 0 else "may exceed"
-    return f"{_bill(plan)} and a KV cache of {gib_range(plan.kv_cache or NOTHING)} {certainly} {gib(plan.capacity_bytes or 0)} per accelerator"
-
-
-def _too_long(known: _Known, plan: Plan, settings: kv_cache.Settings, wanted: int, *, certain: bool) -> str:
-    needed = kv_cache.needed_bytes(known.architecture, settings, wanted)
-    context = plan.largest_context or NOTHING
-    left, cannot, longest = plan.kv_cache or NOTHING, "cannot" if certain else "may not", context.high if certain else context.low
-    source = f"{_room(known, plan)} less {_bill(plan)} leave" if plan.capacity_bytes and known.spec.engine.kv_cache_memory is None else "there are"
-    there = f"{source} {gib_range(left)} per accelerator, which {cannot} hold it: {longest} tokens fit"
-    return f"one request of {wanted} tokens needs {gib(needed)} of KV cache; {there}"
-
-
-def _fits(known: _Known, plan: Plan) -> str:
-    tokens, requests = plan.kv_tokens or NOTHING, plan.concurrency or NOTHING
-    length = (plan.largest_context or NOTHING).low if known.engine.auto_length else known.engine.max_length
-    if not plan.kv_bytes_per_token and not tokens.high:
-        return f"{_bill(plan)} per accelerator fit, and it keeps nothing of a request"
-    held = f"{number_range(tokens)} tokens, {number_range(requests)} request{'s' if requests.high != 1 else ''} of {length}"
-    if plan.capacity_bytes is None:
-        return f"{gib_range(plan.kv_cache or NOTHING)} of KV cache hold {held}"
-    return f"{_bill(plan)} per accelerator leave {gib_range(plan.kv_cache or NOTHING)} of {_room(known, plan)} for the KV cache, which holds {held}"

@@ -71,6 +71,29 @@ LARGE_DRIVER: Final = Range(300 * MIB, 900 * MIB)
 
 LARGE: Final = 64 * GIB
 
+CONTEXT: Final = Range(200 * MIB, 700 * MIB)
+"""What a device holds before vLLM takes its first measurement: the CUDA context. Servers told 0.23 (16 GB), 0.41 (A100), 0.51 (H100), 0.69 GiB (B200)."""
+
+CONNECTED: Final = Range(200 * MIB, 1700 * MIB)
+"""The same with NCCL's channels to other ranks, which exist by then (v1/worker/gpu_worker.py, init_device): 1.55 GiB on A100."""
+
+SWITCHED_CONNECTED: Final = Range(200 * MIB, 2600 * MIB)
+"""The same from compute capability 9.0: 1.4 to 2.1 GiB on H100, 2.5 on GB300."""
+
+
+def _switched(profile: AcceleratorProfile) -> bool:
+    """NCCL may reduce in the switch between the devices."""
+    return profile.vendor is Vendor.NVIDIA and (profile.compute_capability or "").startswith(("9.", "10."))
+
+
+def context(spec: LLMServiceSpec, profile: AcceleratorProfile) -> Range:
+    """What is taken of a device before vLLM measures what is free."""
+    if profile.vendor not in (Vendor.NVIDIA, Vendor.AMD):
+        return NOTHING
+    if spec.parallelism.tensor * spec.parallelism.pipeline * spec.parallelism.data == 1:
+        return CONTEXT
+    return SWITCHED_CONNECTED if _switched(profile) else CONNECTED
+
 
 def capacity(profile: AcceleratorProfile, memory_bytes: int) -> Range:
     """Memory that vLLM sees of a device."""
@@ -202,8 +225,7 @@ def overhead(spec: LLMServiceSpec, profile: AcceleratorProfile, engine: Engine) 
         return []
     terms = [Term("workspaces", Range(WORKSPACE.low + tables // 2, WORKSPACE.high + tables), "libraries, kernels, tables of blocks", source)]
     if spec.parallelism.tensor * spec.parallelism.data > 1:
-        switched = profile.vendor is Vendor.NVIDIA and (profile.compute_capability or "").startswith(("9.", "10."))
-        size = SWITCHED_COMMUNICATION if switched else COMMUNICATION
+        size = SWITCHED_COMMUNICATION if _switched(profile) else COMMUNICATION
         terms.append(Term("communication", size, "buffers between ranks", "vLLM 0.32.0, distributed/device_communicators"))
     return terms
 
