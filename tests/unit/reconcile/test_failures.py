@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from llmfleet.names import Reason
-from llmfleet.reconcile.failures import worst
+from llmfleet.reconcile.failures import reason_and_message, worst
 
 
 def pod(*containers: dict[str, Any], init: tuple[dict[str, Any], ...] = (), **status: Any) -> dict[str, Any]:
@@ -100,3 +100,7 @@ def test_what_a_person_must_mend_is_told_first_in_any_order() -> None:
     assert worst(pods) == worst(reversed(pods))
     assert (found := worst(pods)) is not None
     assert found.reason is Reason.CRASH_LOOP
+
+
+def test_half_a_surrogate_pair_is_not_carried_on() -> None:
+    assert reason_and_message('{"reason": "R", "message": "a \\ud800 b"}') == ("R", "a ? b")

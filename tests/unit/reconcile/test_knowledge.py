@@ -250,3 +250,31 @@ def test_a_cache_that_is_complete_needs_no_job() -> None:
 def test_another_claim_or_revision_is_filled_anew(other: dict[str, str]) -> None:
     known = downloaded(None, CacheStatus(**{"claim_name": "models", "path": "llmfleet/x", "complete": True, **other}))
     assert [start.manifest for start in known.starts] == [FETCH]
+
+
+def test_a_refusal_of_any_length_fits_the_status() -> None:
+    known = inspected(None, refusal=Refusal("x" * 9000, NOW))
+    assert known.unknown is not None
+    ModelStatus(unknown=known.unknown)
+
+
+def test_words_of_any_length_fit_the_status() -> None:
+    known = inspected(attempt(State.FAILED, failed=Words("R" * 4096, "")))
+    assert known.unknown is not None
+    ModelStatus(unknown=known.unknown)
+
+
+def test_sizes_that_the_api_server_cannot_store_are_no_facts() -> None:
+    known = inspected(attempt(State.COMPLETE, result=json.dumps({"source": SOURCE, "weights": {"bytes": 2**63}})))
+    assert known.facts is None
+    assert known.unknown is not None
+    assert known.unknown.startswith("Unreadable")
+
+
+@pytest.mark.parametrize(("lost", "complete"), [(False, True), (True, False)])
+def test_a_claim_that_is_gone_holds_nothing(lost: bool, complete: bool) -> None:
+    before = KNOWN.model_copy(update={"cache": CacheStatus(claim_name="models", path="llmfleet/x", complete=True)})
+    known = learn(before, Inspection(SOURCE, INSPECT, None), Download("models", "llmfleet/x", FETCH, None, claim_lost=lost), NOW)
+    assert known.cache is not None
+    assert known.cache.complete is complete
+    assert bool(known.starts) is not complete

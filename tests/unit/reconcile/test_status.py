@@ -3,6 +3,7 @@
 from typing import Any
 
 from llmfleet.api.accelerator import built_in_profiles
+from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS
 from llmfleet.names import Reason
 from llmfleet.reconcile.conditions import Observation
 from llmfleet.reconcile.desired import Accepted, Installation, desired
@@ -27,7 +28,7 @@ def shown(
     **fields: Any,
 ) -> dict[str, Any]:
     metadata = {"name": "x", "namespace": "ns", "uid": "u", "generation": 2}
-    spec = {"model": {"source": source}, **fields}
+    spec = {"model": {"source": source}} | fields
     raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": spec, "status": before}
     why = None if refusal is None else Waiting(Reason.INVALID, refusal)
     seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), None, None)
@@ -99,3 +100,15 @@ def test_config_maps_are_found_wherever_a_pod_may_refer_to_one() -> None:
 def test_a_config_map_that_is_needed_anywhere_is_not_optional() -> None:
     volumes = [{"configMap": {"name": "a", "optional": True}}, {"projected": {"sources": [{"configMap": {"name": "a"}}]}}]
     assert dict(config_maps({"template": {"spec": {"volumes": volumes}}})) == {"a": False}
+
+
+def test_whatever_may_be_specified_fits_the_status() -> None:
+    model = {
+        "source": "pvc://models/tiny",
+        "servedNames": [f"n{i}" for i in range(16)],
+        "configOverrides": {"rope_parameters": {"long_factor": [1.1] * 20_000}},
+    }
+    adapters = {"maxLoaded": 4, "items": [{"name": f"a{i}", "source": f"pvc://models/a{i}"} for i in range(64)]}
+    found = shown({}, "2026-01-01T00:00:00Z", model=model, adapters=adapters, engine={"extraArgs": ["--middleware", "m"] * 64})
+    assert len(found["endpoint"]["models"]) == 80
+    assert max(map(len, found["engine"]["arguments"])) == MAX_ARGUMENT_CHARACTERS

@@ -17,6 +17,12 @@ MAX_BYTES: Final = 4096
 
 Bytes = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
+_LARGEST: Final = 2**53 - 1
+"""8 PiB: whole numbers up to it are exact in every reader of JSON, and sums of them fit the API server's 64 bits."""
+
+_Size = Annotated[int, Field(ge=0, le=_LARGEST, json_schema_extra={"format": "int64"})]
+_Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
 
 class _Facts(Wire):
     """Written by another program of another version: what is unknown here is passed over."""
@@ -31,9 +37,9 @@ class TensorGroup(_Facts):
     """embedding, lmHead, linear (attention and feed-forward), experts, vision (towers and projectors), other (norms, biases, scales)."""
     dtype: Annotated[str, Field(max_length=16)]
     """As in the safetensors header: BF16, F16, F32, F8_E4M3, I32, U8, ..."""
-    bytes: Bytes
+    bytes: _Size
     """Size of all of them."""
-    count: Annotated[int, Field(ge=0)] = 0
+    count: _Count = 0
     """Number of tensors."""
 
 
@@ -42,9 +48,9 @@ class Weights(_Facts):
 
     format: Annotated[str, Field(max_length=32)] = "safetensors"
     """safetensors, pytorch, gguf, or none."""
-    files: Annotated[int, Field(ge=0)] = 0
+    files: _Count = 0
     """Number of files."""
-    bytes: Bytes = 0
+    bytes: _Size = 0
     """Size of all of them."""
     tensors: Annotated[list[TensorGroup], Field(max_length=32)] = Field(default_factory=list)
     """What is in them; empty where the headers could not be read."""
@@ -53,7 +59,7 @@ class Weights(_Facts):
 class AdapterFacts(_Facts):
     """A LoRA adapter, from adapter_config.json."""
 
-    rank: Annotated[int, Field(ge=1)]
+    rank: Annotated[int, Field(ge=1, le=2**31 - 1)]
     """Its rank (r)."""
     base_model: Annotated[str, Field(max_length=256)] | None = None
     """The model that it was trained for, as it says."""
@@ -64,16 +70,16 @@ class AdapterFacts(_Facts):
 class Download(_Facts):
     """What a cache has to fetch."""
 
-    files: Annotated[int, Field(ge=0)] = 0
+    files: _Count = 0
     """Number of files."""
-    bytes: Bytes = 0
+    bytes: _Size = 0
     """Size of all of them."""
 
 
 class ModelFacts(_Facts):
     """Everything that inspection found of one model at one revision."""
 
-    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    schema_version: Annotated[int, Field(ge=1, le=2**31 - 1)] = SCHEMA_VERSION
     """Version of this shape."""
     source: Annotated[str, Field(max_length=1024)]
     """What was inspected, as in spec.model.source."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from llmfleet import names
-from llmfleet.reconcile.failures import Failure, ended, worst
+from llmfleet.reconcile.failures import Failure, ended, reason_and_message, worst
 from llmfleet.resources.blueprint import Manifest
 
 MAX_WORDS: Final = 1000
@@ -34,11 +34,11 @@ class Words:
     @property
     def text(self) -> str:
         """For people."""
-        return f"{self.reason}: {self.message}"[:MAX_WORDS] if self.message else self.reason
+        return (f"{self.reason}: {self.message}" if self.message else self.reason)[:MAX_WORDS]
 
     def to_annotation(self) -> str:
         """For ANNOTATION_LAST_FAILURE of the attempt that follows."""
-        return json.dumps({"reason": self.reason, "message": self.message[:MAX_WORDS]})
+        return json.dumps({"reason": self.reason[:MAX_WORDS], "message": self.message[:MAX_WORDS]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,8 @@ def _of_controller(condition: Mapping[str, Any]) -> Words:
 
 
 def _words(text: str) -> Words | None:
-    try:
-        document = json.loads(text)
-        return Words(str(document["reason"]), str(document["message"]))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+    found = reason_and_message(text)
+    return Words(*found) if found is not None else None
 
 
 def _seconds(time: str | None) -> float:

@@ -79,8 +79,19 @@ def ended(container: Mapping[str, Any]) -> Manifest | None:
 def _last_words(last: Manifest) -> str:
     """The launcher's classified reason and the engine's own error line (docs/engine-pod.md), else what the kubelet knows."""
     text = last.get("message", "").strip()
+    if (classified := reason_and_message(text)) is not None:
+        return ": ".join(classified)
+    return text or f"{last.get('reason', 'Error')}, exit code {last.get('exitCode')}"
+
+
+def reason_and_message(text: str) -> tuple[str, str] | None:
+    """What the runtime ends with: a JSON object of a classified reason and a message; None where it is anything else.
+
+    Half of a surrogate pair, which JSON can spell and UTF-8 cannot, becomes a question mark, as the API server would store something else too.
+    """
     try:
-        words = json.loads(text)
-        return f"{words['reason']}: {words['message']}"
+        document = json.loads(text)
+        reason, message = (str(document[part]).encode(errors="replace").decode() for part in ("reason", "message"))
     except (ValueError, KeyError, TypeError, RecursionError):
-        return text or f"{last.get('reason', 'Error')}, exit code {last.get('exitCode')}"
+        return None
+    return reason, message

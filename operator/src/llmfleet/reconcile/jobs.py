@@ -81,9 +81,11 @@ class Jobs:
             await self._client.delete(JOB, owner.namespace, name, uid=start.replaces.uid)
         elif (found := await self._client.get(JOB, owner.namespace, name)) is not None:
             # Not in the store: its event is on its way, it is being deleted, or it is somebody else's.
-            if labels_of(found).get(names.LABEL_MANAGED_BY) != names.MANAGED_BY:
+            if labels_of(found).get(names.LABEL_MANAGED_BY) == names.MANAGED_BY:
+                self._store.upsert(JOB, found)
+            else:
+                # What is not watched must not be taken for an attempt of ours: it would be waited for, and replaced.
                 outcome.problems.append(Problem(Reason.FOREIGN_OBJECT, f"Job {name} exists and is not the operator's: it is left alone; remove it"))
-            self._store.upsert(JOB, found)
             return
         stored = await self._client.create(_attempt(owner, start))
         self._store.upsert(JOB, stored)

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from llmfleet.api.facts import ModelFacts
-from llmfleet.api.v1alpha1.status import CacheStatus, ModelStatus
+from llmfleet.api.v1alpha1.status import MAX_UNKNOWN_CHARACTERS, CacheStatus, ModelStatus
 from llmfleet.names import Reason
 from llmfleet.reconcile.attempts import Attempt, State, Words
 from llmfleet.resources import model_jobs
@@ -120,6 +120,8 @@ class Download:
     attempt: Attempt | None
     progress: Progress | None = None
     """What its pod reported last."""
+    claim_lost: bool = False
+    """The claim was made by the operator and is not there: what it held went with it."""
 
 
 @dataclass(slots=True)
@@ -148,7 +150,7 @@ def learn(before: ModelStatus | None, inspection: Inspection, download: Download
         model_ready = found.waiting if not cache.complete else None
     return Knowledge(
         facts=found.facts,
-        unknown=found.unknown,
+        unknown=found.unknown[:MAX_UNKNOWN_CHARACTERS] if found.unknown is not None else None,
         waiting=found.waiting,
         cache=cache,
         model_ready=model_ready,
@@ -250,9 +252,9 @@ def _again(found: _Findings, manifest: Manifest, attempt: Attempt, delay_seconds
 
 
 def _kept(before: ModelStatus | None, download: Download) -> CacheStatus:
-    """The cache as the status has it, if it is the same one."""
+    """The cache as the status has it, if it is the same one and still there."""
     known = before.cache if before is not None else None
-    complete = known is not None and known.complete and (known.claim_name, known.path) == (download.claim, download.path)
+    complete = known is not None and known.complete and (known.claim_name, known.path) == (download.claim, download.path) and not download.claim_lost
     return CacheStatus(claim_name=download.claim, path=download.path, complete=complete)
 
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from llmfleet.kube.kinds import LLMSERVICE
+from llmfleet.kube.kinds import LLMSERVICE, PERSISTENT_VOLUME_CLAIM
 from llmfleet.kube.objects import Key
 from llmfleet.kube.store import Store
 from llmfleet.reconcile.apply import Outcome
@@ -37,7 +37,8 @@ class Models:
         if draft.download is not None:
             name = draft.download["metadata"]["name"]
             attempt, progress = self._gatherer.attempt(owner.namespace, name), self._gatherer.progress(owner.namespace, name)
-            download = Download(draft.cache_claim, draft.cache_path, draft.download, attempt, progress)
+            lost = draft.claim is not None and self._store.get(PERSISTENT_VOLUME_CLAIM, owner.namespace, draft.cache_claim) is None
+            download = Download(draft.cache_claim, draft.cache_path, draft.download, attempt, progress, claim_lost=lost)
         return learn(before, inspection, download, self._clock())
 
     async def prepare(self, draft: Draft, knowledge: Knowledge) -> tuple[Outcome, Knowledge]:

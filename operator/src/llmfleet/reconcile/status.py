@@ -3,7 +3,7 @@
 from typing import Any
 
 from llmfleet.api.v1alpha1 import AutoscalingStatus, Condition, Decision, Endpoint, EngineStatus, LLMServiceStatus
-from llmfleet.api.v1alpha1.status import ModelStatus
+from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS, ModelStatus
 from llmfleet.autoscaling.demand import Demand, NoData
 from llmfleet.reconcile.conditions import Observation, facts
 from llmfleet.reconcile.desired import Accepted, Refused
@@ -56,7 +56,7 @@ def status(
         blueprint = decision.blueprint
         models = [*(decision.spec.model.served_names or [owner.name]), *(adapter.name for adapter in decision.spec.adapters.items)]
         shown["endpoint"] = Endpoint(url=service.url(owner), models=models).to_wire()
-        arguments = engine_pod.engine_arguments(blueprint)
+        arguments = [argument[:MAX_ARGUMENT_CHARACTERS] for argument in engine_pod.engine_arguments(blueprint)]
         shown["engine"] = EngineStatus(version=decision.version, image=blueprint.image, arguments=arguments).to_wire()
         if decision.spec.autoscaling is not None:
             shown["autoscaling"] = _autoscaling(seen, before.get("autoscaling", {}), demand, now)

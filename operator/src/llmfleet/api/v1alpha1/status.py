@@ -1,6 +1,6 @@
 """What the operator says about a service: status. No field holds a time that moves by itself: an idle service is never written."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,12 @@ Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-ti
 """RFC 3339 in UTC, as Kubernetes writes it."""
 
 Count = Annotated[int, Field(ge=0)]
+
+MAX_ARGUMENT_CHARACTERS: Final = 32768
+"""Of an engine's argument: JSON that overrides a model's configuration may be long, and Linux hands over 128 KiB."""
+
+MAX_UNKNOWN_CHARACTERS: Final = 1024
+"""Of why nothing is known of a model."""
 
 
 class Condition(Wire):
@@ -35,7 +41,7 @@ class Endpoint(Wire):
 
     url: Annotated[str, Field(max_length=1024)]
     """Base URL for OpenAI clients inside the cluster, ending in /v1."""
-    models: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=64)] = Field(default_factory=list)
+    models: Annotated[list[Annotated[str, Field(max_length=253)]], Field(max_length=80)] = Field(default_factory=list)
     """Names that clients may ask for."""
 
 
@@ -44,9 +50,9 @@ class EngineStatus(Wire):
 
     version: Annotated[str, Field(max_length=32)]
     """vLLM's version that arguments were made for."""
-    image: Annotated[str, Field(max_length=512)]
+    image: Annotated[str, Field(max_length=544)]
     """Image of the engine's container."""
-    arguments: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=256)] = Field(default_factory=list)
+    arguments: Annotated[list[Annotated[str, Field(max_length=MAX_ARGUMENT_CHARACTERS)]], Field(max_length=512)] = Field(default_factory=list)
     """The effective arguments of `vllm serve`."""
 
 
@@ -74,7 +80,7 @@ class ModelStatus(Wire):
 
     facts: ModelFacts | None = None
     """What inspection found; kept until source or revision change."""
-    unknown: Annotated[str, Field(max_length=1024)] | None = None
+    unknown: Annotated[str, Field(max_length=MAX_UNKNOWN_CHARACTERS)] | None = None
     """Why nothing is known of it although it was looked at: nothing is refused for that."""
     cache: CacheStatus | None = None
     """The claim that is filled with the model; absent without a cache."""
