@@ -45,6 +45,8 @@ class Rules:
     """File name to the number of answers that carry other bytes."""
     without_sizes: bool = False
     """As mirrors that leave them out."""
+    overstated_bytes: int = 0
+    """Every file is listed as so much larger than it is."""
     without_ranges: bool = False
     """As servers that answer with the whole file."""
     content_elsewhere: bool = False
@@ -215,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _entry(self, directory: Path, path: Path) -> dict[str, Any]:
         git, sha256 = self.server.hashes(path)
-        size = path.stat().st_size
+        size = path.stat().st_size + self.server.rules.overstated_bytes
         entry = {"type": "file", "path": path.relative_to(directory).as_posix(), "size": size, "oid": git}
         if path.name.endswith(LFS_ENDINGS):
             entry["lfs"] = {"oid": sha256, "size": size, "pointerSize": 134}

@@ -186,6 +186,14 @@ def test_wrong_bytes_of_a_large_file_are_found_and_not_kept(hub: Hub, commands: 
     assert commands.fetch("hf://acme/tiny", cache).code == 0
 
 
+def test_a_file_that_is_shorter_than_it_was_listed_is_not_waited_for(hub: Hub, commands: Commands, cache: Path) -> None:
+    models.single_file(hub.root / "acme/tiny")
+    hub.rules.overstated_bytes = 10
+    found = commands.fetch("hf://acme/tiny", cache)
+    assert (found.reason, found.code) == ("ChecksumMismatch", 1)
+    assert "was changed while it was being read" in found.told["message"]
+
+
 def test_wrong_bytes_of_a_small_file_are_found_too(hub: Hub, commands: Commands, cache: Path) -> None:
     models.single_file(hub.root / "acme/tiny")
     hub.rules.corrupt = {"tokenizer.json": 2}

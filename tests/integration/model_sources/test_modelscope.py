@@ -38,6 +38,14 @@ def test_a_model_is_fetched_and_checked(modelscope_hub: ModelScopeHub, commands:
         assert (tmp_path / "claim/tiny" / path.name).read_bytes() == path.read_bytes()
 
 
+def test_a_file_that_is_shorter_than_it_was_listed_is_not_waited_for(modelscope_hub: ModelScopeHub, commands: Commands, tmp_path: Path) -> None:
+    models.single_file(modelscope_hub.root / "acme/tiny")
+    modelscope_hub.overstated_bytes = 10
+    found = commands.fetch("modelscope://acme/tiny", tmp_path / "claim/tiny")
+    assert (found.reason, found.code) == ("ChecksumMismatch", 1)
+    assert "was changed while it was being read" in found.told["message"]
+
+
 def test_a_revision_that_does_not_exist_is_told_with_those_that_do(modelscope_hub: ModelScopeHub, commands: Commands) -> None:
     models.single_file(modelscope_hub.root / "acme/tiny")
     found = commands.inspect("modelscope://acme/tiny@v9")

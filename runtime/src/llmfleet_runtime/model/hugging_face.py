@@ -6,6 +6,7 @@ library's own ways do not; and a header needs no more than its range.
 
 import contextlib
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Final
 
 import httpx2
@@ -66,7 +67,7 @@ class HuggingFace:
     def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:
         """A range of a file; the hub sends us on to where it lies, without our token."""
         headers = {**build_hf_headers(), "Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
-        with self._translated(), get_session().stream("GET", self._address(file.name), headers=headers, timeout=_TIMEOUT) as response:
+        with self._translated(file.name), get_session().stream("GET", self._address(file.name), headers=headers, timeout=_TIMEOUT) as response:
             hf_raise_for_status(response)
             yield from part(response.iter_bytes(_CHUNK_BYTES), start if response.status_code == 206 else 0, start, stop)
 
@@ -78,7 +79,7 @@ class HuggingFace:
         return huggingface_hub.hf_hub_url(self._source.repository, name, revision=self._commit)
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, name: str = "") -> Iterator[None]:
         endpoint = huggingface_hub.constants.ENDPOINT
         try:
             yield
@@ -104,7 +105,7 @@ class HuggingFace:
                 Reason.SOURCE_UNREACHABLE, f"{endpoint} is not asked: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it for this pod"
             ) from error
         except errors.HfHubHTTPError as error:
-            raise self._refused(error, endpoint) from error
+            raise self._refused(error, endpoint, name) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise refusals.unreachable(endpoint, error) from error
 
@@ -117,8 +118,10 @@ class HuggingFace:
             Reason.MODEL_NOT_FOUND, f"{self._source}: there is no such repository (the hub answers {status}); correct spec.model.source; {private}"
         )
 
-    def _refused(self, error: errors.HfHubHTTPError, endpoint: str) -> ModelFailure:
+    def _refused(self, error: errors.HfHubHTTPError, endpoint: str, name: str) -> ModelFailure:
         status = error.response.status_code
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return refusals.changed(self._source, name)
         if status in (401, 403):
             return refusals.access_denied(self._source, f"the hub answers {status}", anonymous=self._anonymous())
         if status == 404:

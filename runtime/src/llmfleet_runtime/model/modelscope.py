@@ -7,6 +7,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -50,7 +51,7 @@ class ModelScope:
 
     def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:
         """A range of a file."""
-        with self._translated():
+        with self._translated(file.name):
             answer = self._api.legacy.download_stream(
                 self._source.repository, "model", file.name, self._revision, headers={"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity"}
             )
@@ -62,7 +63,7 @@ class ModelScope:
         return self._digests.get(file.name)
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, name: str = "") -> Iterator[None]:
         endpoint = self._api.legacy.endpoint
         try:
             yield
@@ -74,6 +75,8 @@ class ModelScope:
         except (errors.NotExistError, errors.InvalidParameter) as error:
             raise self._not_found(error) from error
         except errors.APIError as error:
+            if error.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise refusals.changed(self._source, name) from error
             raise refusals.server_trouble(endpoint, error.status_code or 0, error.message) from error
         except (errors.HubError, requests.RequestException) as error:
             raise refusals.unreachable(endpoint, error) from error
