@@ -78,6 +78,26 @@ def test_code_that_a_repository_brings_is_worth_a_word_where_it_is_not_run() -> 
     assert said(model.code_that_is_not_run, known=facts()) == said(model.code_that_is_not_run) == ()
 
 
+@pytest.mark.parametrize("where", ["acme/code--modeling.X", ["acme/code--slow.X", None]])
+@pytest.mark.parametrize("place", [{"cache": {"claimName": "models"}}, {"source": "pvc://models/x"}, {"source": "s3://bucket/x"}])
+def test_code_of_another_repository_is_not_there_for_an_engine_that_asks_no_hub(where: object, place: dict[str, Any]) -> None:
+    custom, trusting = facts(auto_map={"AutoConfig": where}), {"trustRemoteCode": True, **place}
+    warning = warned(model.code_of_another_repository, known=custom, model=trusting)
+    assert "acme/code" in warning
+    assert "HF_HUB_OFFLINE" in warning
+    online = {"env": [{"name": "HF_HUB_OFFLINE", "value": "0"}]}
+    assert said(model.code_of_another_repository, known=custom, model=trusting, engine=online) == ()
+    assert said(model.code_of_another_repository, known=custom, model={**trusting, "tokenizer": "hf://a/b"}) == ()
+    assert said(model.code_of_another_repository, known=custom, model=place) == ()
+
+
+def test_code_of_the_models_own_repository_is_there() -> None:
+    own = facts(auto_map={"AutoConfig": "configuration_x.XConfig", "AutoModel": 3})
+    cached = {"trustRemoteCode": True, "cache": {"claimName": "models"}}
+    assert said(model.code_of_another_repository, known=own, model=cached) == ()
+    assert said(model.code_of_another_repository, known=facts(auto_map={"AutoConfig": "a/b--c.D"}), model={"trustRemoteCode": True}) == ()
+
+
 def test_a_converted_model_does_not_generate() -> None:
     assert "set spec.model.runner to pooling" in warned(model.runner_against_architecture, model={"runner": "generate", "convert": "embed"})
     assert said(model.runner_against_architecture, model={"runner": "pooling", "convert": "embed"}) == ()

@@ -51,6 +51,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     model.streaming_on_the_cpu,
     model.dummy_weights,
     model.code_that_is_not_run,
+    model.code_of_another_repository,
     model.runner_against_architecture,
     model.float16_of_unstable_models,
     model.bfloat16_of_old_devices,

@@ -6,10 +6,11 @@ from typing import Final
 
 from llmfleet.api import source
 from llmfleet.api.accelerator import Vendor
-from llmfleet.api.source import Bucket, Claim, Image, Scheme
+from llmfleet.api.source import Bucket, Claim, Image, Repository, Scheme
 from llmfleet.api.v1alpha1 import Credentials
 from llmfleet.planning.checks.check import check
 from llmfleet.planning.checks.subject import BFLOAT16_CAPABILITY, Subject
+from llmfleet.planning.reserved import HUB_OFFLINE
 from llmfleet.planning.violation import Violation
 
 STREAMING_FORMATS: Final = ("auto", "modelexpress", "runai_streamer", "runai_streamer_sharded")
@@ -106,6 +107,23 @@ def code_that_is_not_run(subject: Subject) -> Iterator[Violation]:
     if isinstance(custom, dict) and "AutoConfig" in custom:
         rule = "is off, and the model's repository brings Python code of its own, which is not run; vLLM has most such models itself"
         yield Violation("spec.model.trustRemoteCode", "", rule, "if the engine asks for it: read that code, then set it to true", warning=True)
+
+
+@check("model.trustRemoteCode", "model.source", "model.cache")
+def code_of_another_repository(subject: Subject) -> Iterator[Violation]:
+    """Code may lie in another repository (auto_map: `owner/name--module.Class`; transformers, get_class_from_dynamic_module), which nothing fetches beforehand."""
+    model, speculative = subject.spec.model, subject.spec.engine.speculative
+    asked = (None if model.cache is not None else model.source, model.tokenizer, speculative.model if speculative else None)
+    online = any(place and isinstance(source.parse(place), Repository) for place in asked)
+    if not model.trust_remote_code or subject.facts is None or online or any(variable.name == HUB_OFFLINE for variable in subject.spec.engine.env):
+        return
+    custom = subject.facts.config.get("auto_map")
+    classes = [name for value in (custom.values() if isinstance(custom, dict) else ()) for name in (value if isinstance(value, list) else [value])]
+    elsewhere = sorted({name.partition("--")[0] for name in classes if isinstance(name, str) and "--" in name})
+    if elsewhere:
+        rule = f"needs the Python code of {', '.join(elsewhere)}, and the engine asks no hub, because the model lies in its pod"
+        remedy = f"leave it out where vLLM has the model itself, or let the engine fetch that code: set {HUB_OFFLINE} to 0 in spec.engine.env"
+        yield Violation("spec.model.trustRemoteCode", "", rule, remedy, warning=True)
 
 
 @check("model.runner", "model.convert")
