@@ -10,7 +10,7 @@ from e2e.waiting import eventually
 from llmfleet import names
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, JOB, PERSISTENT_VOLUME_CLAIM
-from tests.integration.kubelet import Ending, Kubelet
+from tests.integration.kubelet import DONE, Ending, Kubelet
 from tests.integration.operator_process import Operator, condition, quiet, service, status_of
 
 ODD = {
@@ -103,4 +103,8 @@ async def test_a_claim_that_was_deleted_is_filled_again(operator: Operator, kube
         return now is not None and now["metadata"]["uid"] != claim["metadata"]["uid"] and bool(jobs)
 
     await eventually(again, what="a claim in its place, and a download into it")
+    await quiet(operator, namespace)
     assert condition(await status_of(client, namespace, "one"), "ModelReady")["status"] == "False"
+    kubelet.endings[names.ROLE_DOWNLOAD] = DONE
+    await quiet(operator, namespace, seconds=3)
+    assert condition(await status_of(client, namespace, "one"), "ModelReady")["status"] == "True"

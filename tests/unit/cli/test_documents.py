@@ -36,6 +36,13 @@ def test_a_list_of_our_own_kind_as_kubectl_prints_it(tmp_path: Path) -> None:
     assert names(file) == ["x"]
 
 
+def test_items_of_a_list_of_our_kind_need_not_say_theirs(tmp_path: Path) -> None:
+    file = tmp_path / "list.json"
+    file.write_text(json.dumps({"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMServiceList", "items": [{"metadata": {"name": "x"}}]}))
+    (found,) = read([str(file)]).of_kind("LLMService")
+    assert found.content["apiVersion"] == "llmfleet.dev/v1alpha1"
+
+
 def test_what_is_no_object_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text("replicas: 2\n---\n- 1\n---\njust words\n")
     (found,) = read([str(tmp_path)]).objects

@@ -1,5 +1,7 @@
 """The command: its verbs, its statuses, and how soon it starts."""
 
+import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
@@ -55,3 +57,36 @@ def test_help_and_version_wait_for_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def run(*arguments: str, shell_suffix: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own, for what only a shell can do to it."""
+    command = f"exec {shlex.quote(sys.executable)} -m llmfleet {shlex.join(arguments)} {shell_suffix}"
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, env={**os.environ, **environment})
+
+
+def test_a_closed_standard_input_is_said() -> None:
+    done = run("validate", "-f", "-", shell_suffix="<&-")
+    assert (done.returncode, done.stderr) == (2, "error: standard input is closed: there is nothing to read\n")
+
+
+def test_a_folder_that_cannot_be_written_is_said() -> None:
+    done = llmfleet("crds", "--output-dir", "/proc/nowhere")
+    assert (done.status, done.err) == (2, "error: /proc/nowhere: cannot be written: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    "kubeconfig",
+    ["{", "current-context: c\nclusters: 5\n", "current-context: gone\ncontexts: []\n", "5"],
+    ids=["no YAML", "another shape", "an unknown context", "no object"],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kubeconfig: str) -> None:
+    (tmp_path / "config").write_text(kubeconfig)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    done = llmfleet("status")
+    assert done.status == 3
+    assert done.err.startswith("error: no cluster: the kubeconfig cannot be used: ")
+
+
+def test_no_columns_are_no_width() -> None:
+    assert "hf://a/b" in run("plan", "--model", "hf://a/b", COLUMNS="0").stdout

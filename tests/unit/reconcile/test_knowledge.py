@@ -271,10 +271,10 @@ def test_sizes_that_the_api_server_cannot_store_are_no_facts() -> None:
     assert known.unknown.startswith("Unreadable")
 
 
-@pytest.mark.parametrize(("lost", "complete"), [(False, True), (True, False)])
-def test_a_claim_that_is_gone_holds_nothing(lost: bool, complete: bool) -> None:
-    before = KNOWN.model_copy(update={"cache": CacheStatus(claim_name="models", path="llmfleet/x", complete=True)})
-    known = learn(before, Inspection(SOURCE, INSPECT, None), Download("models", "llmfleet/x", FETCH, None, claim_lost=lost), NOW)
+@pytest.mark.parametrize(("uid", "complete"), [("first", True), ("second", False), ("", False)], ids=["there", "made anew", "gone"])
+def test_a_claim_in_the_place_of_the_one_that_was_filled_holds_nothing(uid: str, complete: bool) -> None:
+    before = KNOWN.model_copy(update={"cache": CacheStatus(claim_name="models", claim_uid="first", path="llmfleet/x", complete=True)})
+    known = learn(before, Inspection(SOURCE, INSPECT, None), Download("models", "llmfleet/x", FETCH, None, claim_uid=uid), NOW)
     assert known.cache is not None
     assert known.cache.complete is complete
     assert bool(known.starts) is not complete

@@ -25,6 +25,8 @@ def services(namespace: str | None, name: str | None, *, everywhere: bool) -> li
         return asyncio.run(_read(info, chosen, name))
     except ApiError as error:
         raise CommandError(f"{info.server}: {error.message}; {_remedy(error)}", ExitStatus.UNREACHABLE) from error
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{info.server}: the kubeconfig's certificates cannot be used: {error}", ExitStatus.UNREACHABLE) from error
 
 
 async def _read(info: kopf.ConnectionInfo, namespace: str | None, name: str | None) -> list[Service]:

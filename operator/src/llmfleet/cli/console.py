@@ -14,7 +14,7 @@ def console() -> Console:
     """Standard output. rich takes colours away by itself where there is no terminal, and where NO_COLOR is set."""
     # Fields are written with brackets: nothing is markup.
     made = Console(markup=False, highlight=False, emoji=False)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
+    if not made.is_terminal and not os.environ.get("COLUMNS", "").strip("0"):
         made.width = PIPE_COLUMNS
     return made
 

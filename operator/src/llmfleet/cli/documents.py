@@ -1,9 +1,10 @@
 """What the command is given to read: files, folders, standard input; YAML of several documents, JSON, Lists, the output of kustomize and helm."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from llmfleet import names
@@ -107,6 +108,8 @@ def _files(given: str) -> Iterator[str]:
 
 
 def _text(file: str) -> str:
+    if file == STANDARD_INPUT and sys.stdin is None:
+        raise CommandError("standard input is closed: there is nothing to read")
     try:
         if file == STANDARD_INPUT:
             content = sys.stdin.buffer.read(LARGEST_FILE_BYTES + 1)
@@ -123,14 +126,17 @@ def _text(file: str) -> str:
         raise YamlError(f"is no UTF-8 text: {error.reason}", content.count(b"\n", 0, error.start) + 1) from error
 
 
-def _objects(file: str, node: Node) -> Iterator[Document]:
+def _objects(file: str, node: Node, inherited: Mapping[str, str] = MappingProxyType({})) -> Iterator[Document]:
+    """The object, or those of a list; what an LLMServiceList holds need not say its kind, as kubectl has it."""
     content = node.plain()
     if not isinstance(content, dict):
         return
-    if str(content.get("kind", "")).endswith("List") and isinstance(content.get("items"), list):
-        items = node.at("items").value
-        for item in items:
-            yield from _objects(file, item)
+    content = {**inherited, **content}
+    kind = str(content.get("kind", ""))
+    if kind.endswith("List") and isinstance(content.get("items"), list):
+        of_items = {"apiVersion": str(content.get("apiVersion", "")), "kind": item_kind} if (item_kind := kind.removesuffix("List")) else {}
+        for item in node.at("items").value:
+            yield from _objects(file, item, of_items)
         return
     yield Document(_shown(file), content, node)
 

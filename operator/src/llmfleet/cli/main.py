@@ -208,11 +208,14 @@ def crds(
     elif output_dir is None:
         typer.echo("---\n".join(content for _, content in crd.crds()), nl=False)
     else:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        for name, content in crd.crds():
-            path = output_dir / name
-            path.write_text(content, encoding="utf-8")
-            typer.echo(str(path), err=True)
+        try:
+            output_dir.mkdir(parents=True, exist_ok=True)
+            for name, content in crd.crds():
+                path = output_dir / name
+                path.write_text(content, encoding="utf-8")
+                typer.echo(str(path), err=True)
+        except OSError as error:
+            raise CommandError(f"{output_dir}: cannot be written: {error.strerror}") from error
 
 
 @app.command()

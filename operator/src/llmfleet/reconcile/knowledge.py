@@ -120,8 +120,8 @@ class Download:
     attempt: Attempt | None
     progress: Progress | None = None
     """What its pod reported last."""
-    claim_lost: bool = False
-    """The claim was made by the operator and is not there: what it held went with it."""
+    claim_uid: str | None = None
+    """Of a claim that the operator made, empty while it is not there: another one of the name holds nothing. None of somebody else's."""
 
 
 @dataclass(slots=True)
@@ -254,8 +254,9 @@ def _again(found: _Findings, manifest: Manifest, attempt: Attempt, delay_seconds
 def _kept(before: ModelStatus | None, download: Download) -> CacheStatus:
     """The cache as the status has it, if it is the same one and still there."""
     known = before.cache if before is not None else None
-    complete = known is not None and known.complete and (known.claim_name, known.path) == (download.claim, download.path) and not download.claim_lost
-    return CacheStatus(claim_name=download.claim, path=download.path, complete=complete)
+    place = (download.claim, download.claim_uid, download.path)
+    complete = known is not None and known.complete and (known.claim_name, known.claim_uid, known.path) == place
+    return CacheStatus(claim_name=download.claim, claim_uid=download.claim_uid or None, path=download.path, complete=complete)
 
 
 def _download(found: _Findings, cache: CacheStatus, download: Download, now: float) -> CacheStatus:

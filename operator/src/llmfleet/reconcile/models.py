@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from llmfleet.kube.kinds import LLMSERVICE, PERSISTENT_VOLUME_CLAIM
-from llmfleet.kube.objects import Key
+from llmfleet.kube.objects import Key, uid_of
 from llmfleet.kube.store import Store
 from llmfleet.reconcile.apply import Outcome
 from llmfleet.reconcile.desired import Draft
@@ -37,8 +37,7 @@ class Models:
         if draft.download is not None:
             name = draft.download["metadata"]["name"]
             attempt, progress = self._gatherer.attempt(owner.namespace, name), self._gatherer.progress(owner.namespace, name)
-            lost = draft.claim is not None and self._store.get(PERSISTENT_VOLUME_CLAIM, owner.namespace, draft.cache_claim) is None
-            download = Download(draft.cache_claim, draft.cache_path, draft.download, attempt, progress, claim_lost=lost)
+            download = Download(draft.cache_claim, draft.cache_path, draft.download, attempt, progress, self._claim_uid(draft))
         return learn(before, inspection, download, self._clock())
 
     async def prepare(self, draft: Draft, knowledge: Knowledge) -> tuple[Outcome, Knowledge]:
@@ -82,6 +81,12 @@ class Models:
         if draft.download is not None and not model.get("cache", {}).get("complete"):
             needed.add(draft.download["metadata"]["name"])
         await self._jobs.prune(owner, needed, outcome)
+
+    def _claim_uid(self, draft: Draft) -> str | None:
+        if draft.claim is None:
+            return None
+        live = self._store.get(PERSISTENT_VOLUME_CLAIM, draft.blueprint.owner.namespace, draft.cache_claim)
+        return uid_of(live) if live is not None else ""
 
     def forget(self, key: Key) -> None:
         """The service is gone."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import kopf
+import yaml
 
 from llmfleet.server import exec_credentials
 
@@ -24,7 +25,11 @@ def login(settings: kopf.OperatorSettings) -> kopf.ConnectionInfo:
     logger = logging.getLogger("llmfleet.login")
     if (account := kopf.login_with_service_account(settings=settings, logger=logger)) is not None:
         return account
-    found = kopf.login_with_kubeconfig(settings=settings, logger=logger)
+    try:
+        found = kopf.login_with_kubeconfig(settings=settings, logger=logger)
+    except (LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        # kopf takes it as well-formed; it is a file that people write.
+        raise kopf.LoginError(f"the kubeconfig cannot be used: {error!r}") from error
     if found is None:
         raise kopf.LoginError("neither a pod's service account nor a kubeconfig (KUBECONFIG) was found")
     return exec_credentials.completed(found)

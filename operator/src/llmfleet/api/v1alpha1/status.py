@@ -61,6 +61,8 @@ class CacheStatus(Wire):
 
     claim_name: Annotated[str, Field(max_length=253)]
     """Name of the claim."""
+    claim_uid: Annotated[str, Field(max_length=64)] | None = None
+    """Uid of a claim that the operator made: one that takes its place holds nothing yet."""
     path: Annotated[str, Field(max_length=1024)]
     """Directory on the claim."""
     complete: bool = False
