@@ -118,6 +118,16 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return config
 
 
+def vision_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config.json that describes the encoder of images; empty without."""
+    for name in ("vision_config", "vision_tower_config", "thinker_config"):
+        inner = config.get(name)
+        if isinstance(inner, Mapping):
+            nested = inner.get("vision_config", inner) if name == "thinker_config" else inner
+            return nested if isinstance(nested, Mapping) else {}
+    return {}
+
+
 def architecture(facts: ModelFacts) -> Architecture | None:
     """The shape of a model; None where its config.json does not say enough to compute with."""
     config = text_config(facts.config)

@@ -27,7 +27,10 @@ DTYPE_BYTES: Final[Mapping[str, int]] = {"float32": 4, "float": 4}
 _BLOCK_SIZE: Final = 16
 _CPU_BLOCK_SIZE: Final = 128
 _PACKED_BLOCK_SIZE: Final = 64
-"""What attention over packed latents, UltraQuant and Intel's kernels take."""
+"""What FLASHMLA, attention over picked tokens, UltraQuant and Intel's kernels take."""
+
+_FLASHINFER_LATENT_BLOCK_SIZE: Final = 32
+"""The smaller of the two that FLASHINFER_MLA takes, which comes first on Blackwell."""
 
 _OVERLAPPING: Final = ("eagle", "eagle3", "mtp", "draft_model", "dspark", "dflash", "ngram_gpu")
 """Ways of guessing with which one step overlaps the next; the names of single models' heads end in _mtp."""
@@ -151,14 +154,19 @@ def _batch_defaults(spec: LLMServiceSpec, profile: AcceleratorProfile) -> tuple[
 
 
 def _block_size(spec: LLMServiceSpec, architecture: Architecture, profile: AcceleratorProfile) -> int:
-    latent = architecture.latent is not None
     if profile.vendor is Vendor.CPU:
-        return _BLOCK_SIZE if latent else _CPU_BLOCK_SIZE
+        return _BLOCK_SIZE if architecture.latent is not None else _CPU_BLOCK_SIZE
     if profile.vendor is Vendor.INTEL or spec.quantization.kv_cache == "ultraquant_4bit":
         return _PACKED_BLOCK_SIZE
-    # FLASHMLA, FLASHINFER_MLA and sparse attention; TRITON_MLA, on devices before Hopper, takes 16.
-    capability = float(profile.compute_capability or 0)
-    return _PACKED_BLOCK_SIZE if latent and capability >= 9 else _BLOCK_SIZE
+    if architecture.latent is None or profile.vendor is not Vendor.NVIDIA:
+        return _BLOCK_SIZE
+    capability = profile.compute_capability or ""
+    if architecture.latent.indexer_size:
+        return _PACKED_BLOCK_SIZE
+    if capability.startswith("10."):
+        return _FLASHINFER_LATENT_BLOCK_SIZE
+    # Hopper: FLASH_ATTN_MLA takes 16 and knows no fp8, for which FLASHMLA comes next; the others have TRITON_MLA (platforms/cuda.py).
+    return _PACKED_BLOCK_SIZE if capability.startswith("9.") and (spec.quantization.kv_cache or "").startswith("fp8") else _BLOCK_SIZE
 
 
 def _overlapping_steps(spec: LLMServiceSpec, profile: AcceleratorProfile) -> int:

@@ -16,6 +16,9 @@ from llmfleet.planning.figures import GIB, Range, Term, gib_range, total
 from llmfleet.planning.layers import Layer, Reach
 from llmfleet.planning.verdict import Plan, Verdict
 from llmfleet.planning.weights import Weights, weights
+from llmfleet.vllm import versions
+from llmfleet.vllm.catalogue import catalogue
+from llmfleet.vllm.command_line import read
 
 CPU_KV_VARIABLE: Final = "VLLM_CPU_KVCACHE_SPACE"
 """GiB of KV cache on a CPU; the profile sets it (vLLM's envs.py)."""
@@ -226,14 +229,12 @@ def _with_tokens(known: _Known, plan: Plan, left: list[Range]) -> Plan:
         return replace(
             plan,
             verdict=Verdict.DOES_NOT_FIT,
-            reason=reason.too_long(known.spec, plan, wanted, kv_cache.needed_bytes(described, optimistic, wanted), certain=True),
+            reason=reason.too_long(known.spec, plan, wanted, needed, certain=True),
         )
     if plan.verdict is Verdict.TIGHT:
         return plan
     if context.low < wanted:
-        return replace(
-            plan, verdict=Verdict.TIGHT, reason=reason.too_long(known.spec, plan, wanted, kv_cache.needed_bytes(described, pessimistic, wanted), certain=False)
-        )
+        return replace(plan, verdict=Verdict.TIGHT, reason=reason.too_long(known.spec, plan, wanted, needed, certain=False))
     length = context.low if known.engine.auto_length else asked
     return replace(plan, verdict=Verdict.FITS, reason=reason.fits(known.spec, plan, length))
 
@@ -260,12 +261,12 @@ def _settings(known: _Known, verdict: Verdict) -> kv_cache.Settings:
 def _hybrid(known: _Known, verdict: Verdict) -> bool:
     """Whether layers with a window give back what has left it; a connector that may not know them counts for the pessimistic bound."""
     spec = known.spec
-    flags = {argument.partition("=")[0].replace("_", "-") for argument in spec.engine.extra_args}
+    said = read(spec.engine.extra_args, catalogue(versions.nearest(spec.engine.version or versions.DEFAULT)))
     speculative, offload = spec.engine.speculative, spec.engine.kv_offload
     chunked = any(layer.attention is not None and layer.attention.reach is Reach.CHUNKED for layer in known.architecture.layers)
-    if WITHOUT_WINDOWS in flags or (chunked and speculative is not None and speculative.method.startswith("eagle")):
+    if said.is_on(WITHOUT_WINDOWS) or (chunked and speculative is not None and speculative.method.startswith("eagle")):
         return False
-    return verdict is Verdict.FITS or not (CONNECTOR in flags or (offload is not None and offload.backend == "lmcache"))
+    return verdict is Verdict.FITS or not (said.of(CONNECTOR) or (offload is not None and offload.backend == "lmcache"))
 
 
 def _draft_layers(known: _Known) -> tuple[Layer, ...]:

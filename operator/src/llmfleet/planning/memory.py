@@ -12,7 +12,7 @@ from typing import Any, Final
 from llmfleet.api.accelerator import AcceleratorProfile, Vendor
 from llmfleet.api.facts import ModelFacts
 from llmfleet.api.v1alpha1 import LLMServiceSpec
-from llmfleet.planning.architecture import Architecture, Experts
+from llmfleet.planning.architecture import Architecture, Experts, vision_config
 from llmfleet.planning.config_json import positive
 from llmfleet.planning.engine import Engine
 from llmfleet.planning.figures import GIB, MIB, NOTHING, Range, Term
@@ -161,8 +161,9 @@ def _experts(spec: LLMServiceSpec, architecture: Architecture, experts: Experts,
     return Term("workspaces of experts", Range(0, high), formula, "vLLM 0.32.0, model_executor/layers/fused_moe (workspace_shapes)")
 
 
-_ENCODER_NUMBERS: Final = 24
-"""Numbers per patch and unit of width that an encoder's layer holds at most: input, queries, keys, values, output and the fourfold feed-forward part, twice."""
+_ENCODER_NUMBERS: Final = 20
+"""Numbers per patch and unit of width that an encoder's layer holds at most: input, queries, keys, values, output, the fourfold feed-forward part twice, and
+copies for the rotation. Gemma 3 over 64 images told 17.7 (vllm-project/vllm#21489)."""
 
 _STREAMS: Final = 4
 """Streams of the language model's width that an encoder may hand over per token (Qwen3-VL's deep stack)."""
@@ -176,7 +177,7 @@ def _encoder(spec: LLMServiceSpec, facts: ModelFacts, engine: Engine) -> Range:
     multimodal = spec.engine.multimodal
     if multimodal is not None and multimodal.limits and not any(multimodal.limits.values()):
         return NOTHING
-    vision = _vision(facts.config)
+    vision = vision_config(facts.config)
     width = positive(vision, "hidden_size", "embed_dim", "width") or 1280
     tokens = max(engine.max_batched_tokens, _LARGEST_INPUT if positive(vision, "spatial_merge_size") else 0)
     return Range(0, tokens * _patches_per_token(facts.config, vision) * width * _ENCODER_NUMBERS * engine.element_bytes)
@@ -189,15 +190,6 @@ def _patches_per_token(config: Mapping[str, Any], vision: Mapping[str, Any]) -> 
         return max(1, (side // patch) ** 2 // fixed)
     merged = positive(vision, "spatial_merge_size", "pooling_kernel_size") or positive(config, "spatial_merge_size") or 2
     return min(merged, 4) ** 2
-
-
-def _vision(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name in ("vision_config", "vision_tower_config", "thinker_config"):
-        inner = config.get(name)
-        if isinstance(inner, Mapping):
-            nested = inner.get("vision_config", inner) if name == "thinker_config" else inner
-            return nested if isinstance(nested, Mapping) else {}
-    return {}
 
 
 def cuda_graphs(profile: AcceleratorProfile, architecture: Architecture, engine: Engine) -> Term:

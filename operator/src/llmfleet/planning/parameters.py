@@ -4,10 +4,13 @@ The common shape: attention with projections of queries, keys, values and output
 Checked against the published sizes of files in tests/unit/planning/test_memory.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from llmfleet.planning.architecture import Architecture
+from llmfleet.planning.config_json import positive
+from llmfleet.planning.figures import Range
 from llmfleet.planning.layers import Layer
 
 UNCERTAINTY: Final = 0.005
@@ -59,3 +62,18 @@ def _attention(architecture: Architecture, layer: Layer) -> int:
     kept = layer.attention
     kv_heads, key, value = (kept.kv_heads, kept.key_size, kept.value_size) if kept is not None else (architecture.kv_heads, *(architecture.head_size,) * 2)
     return hidden * (heads * key + kv_heads * (key + value)) + heads * value * hidden
+
+
+def vision(config: Mapping[str, Any], hidden_size: int) -> Range:
+    """The weights of an encoder of images and what joins it to a language model of a width: between two matrices and three in its feed-forward parts.
+
+    Args:
+        config: what config.json says of the encoder.
+        hidden_size: width of the language model.
+
+    """
+    width, layers = positive(config, "hidden_size", "embed_dim", "width") or 0, positive(config, "num_hidden_layers", "depth", "layers") or 0
+    wide = positive(config, "intermediate_size") or 4 * width
+    joined = (4 * width + hidden_size) * max(4 * width, hidden_size)
+    attention = 4 * width * width
+    return Range(layers * (attention + 2 * width * wide), layers * (attention + 3 * width * wide) + joined)

@@ -14,8 +14,8 @@ from typing import Any, Final
 from llmfleet.api.facts import ModelFacts, TensorGroup
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning import parameters
-from llmfleet.planning.architecture import Architecture
-from llmfleet.planning.figures import MIB, Range, Term, total
+from llmfleet.planning.architecture import Architecture, vision_config
+from llmfleet.planning.figures import MIB, NOTHING, Range, Term, total
 from llmfleet.planning.kv_cache import stage_layers
 from llmfleet.planning.state import FLOAT32_BYTES
 from llmfleet.vllm.quantization import METHOD, WEIGHT_KEY_BYTES
@@ -70,9 +70,9 @@ def weights(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture,
     if facts.weights is not None and facts.weights.tensors:
         parts, source = _from_files(spec, facts, facts.weights.tensors, architecture, element_bytes), "sizes in the safetensors headers"
     elif (counted := parameters.count(architecture)) is not None and facts.quantization is None:
-        parts, source = _from_shapes(spec, facts, counted, element_bytes), "shapes in config.json"
+        parts, source = _from_shapes(spec, facts, counted, architecture, element_bytes), "shapes in config.json"
     elif facts.weights is not None and facts.weights.bytes:
-        parts, source = _from_total(facts.weights.bytes), "size of the files"
+        parts, source = _from_total(spec, facts.weights.bytes, architecture), "size of the files"
     else:
         return None
     return _shared_out(spec, facts, architecture, parts, source, element_bytes)
@@ -84,7 +84,7 @@ def _from_files(spec: LLMServiceSpec, facts: ModelFacts, groups: list[TensorGrou
 
     head = loaded("lmHead")
     # A checkpoint of a tied model may hold the output layer all the same; vLLM passes over it.
-    return Parts(loaded("embedding"), Range(0, 0) if architecture.tied else head, loaded("linear"), loaded("experts"), loaded("vision"), loaded("other"))
+    return Parts(loaded("embedding"), NOTHING if architecture.tied else head, loaded("linear"), loaded("experts"), loaded("vision"), loaded("other"))
 
 
 def _loaded(group: TensorGroup, spec: LLMServiceSpec, facts: ModelFacts, element_bytes: int) -> Range:
@@ -125,21 +125,27 @@ def _asked_bytes(asked: Any, name: str) -> float | None:
     return WEIGHT_KEY_BYTES.get(asked)
 
 
-def _from_shapes(spec: LLMServiceSpec, facts: ModelFacts, counted: parameters.Parameters, element_bytes: int) -> Parts:
+def _from_shapes(spec: LLMServiceSpec, facts: ModelFacts, counted: parameters.Parameters, architecture: Architecture, element_bytes: int) -> Parts:
     def size(numbers: int, part: str) -> Range:
         each = _online_bytes(part, spec, facts) or element_bytes
         # Biases and what a family adds to the common shape.
         return Range(ceil(numbers * each * (1 - parameters.UNCERTAINTY)), ceil(numbers * each * (1 + parameters.UNCERTAINTY)))
 
-    nothing = Range(0, 0)
+    vision = parameters.vision(vision_config(facts.config), architecture.hidden_size)
     return Parts(
-        size(counted.embedding, "embedding"), size(counted.head, "lmHead"), size(counted.linear, "linear"), size(counted.experts, "experts"), nothing, nothing
+        size(counted.embedding, "embedding"),
+        size(counted.head, "lmHead"),
+        size(counted.linear, "linear"),
+        size(counted.experts, "experts"),
+        Range(vision.low * element_bytes, vision.high * element_bytes) if vision.low else NOTHING,
+        NOTHING,
     )
 
 
-def _from_total(size_bytes: int) -> Parts:
-    nothing = Range(0, 0)
-    return Parts(nothing, nothing, Range(size_bytes, size_bytes), nothing, nothing, nothing)
+def _from_total(spec: LLMServiceSpec, size_bytes: int, architecture: Architecture) -> Parts:
+    # How much of it are experts, which data ranks share out, is not known.
+    ranks = spec.parallelism.data if architecture.experts is not None else 1
+    return Parts(NOTHING, NOTHING, Range(size_bytes // ranks, size_bytes), NOTHING, NOTHING, NOTHING)
 
 
 def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, parts: Parts, source: str, element_bytes: int) -> Weights:
