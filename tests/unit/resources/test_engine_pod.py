@@ -85,6 +85,14 @@ def test_compiled_graphs_are_kept_by_image_device_and_arguments() -> None:
     assert directory().startswith("llmfleet/compile/")
 
 
+@pytest.mark.parametrize(
+    "update", [{"memory": "1Gi"}, {"per_node": 3}, {"compute_capability": "9.9"}, {"images": {"0.31.0": "another:1"}}], ids=lambda update: next(iter(update))
+)
+def test_what_only_a_plan_reads_of_a_profile_rolls_nothing_out(update: dict[str, Any]) -> None:
+    before = blueprint({"model": {"source": "hf://a/b", "cache": {"claimName": "models"}}})
+    assert template(replace(before, profile=before.profile.model_copy(update=update))) == template(before)
+
+
 def test_without_a_cache_nothing_is_kept() -> None:
     assert "VLLM_CACHE_ROOT" not in environment({})
     assert "/compile-cache" not in {mount["mountPath"] for mount in engine({})["volumeMounts"]}

@@ -191,8 +191,12 @@ def _environment(blueprint: Blueprint, location: Location) -> list[Manifest]:
 
 
 def _compile_cache(blueprint: Blueprint, served: list[str]) -> str:
-    """Directory on the cache's claim: what was compiled is good for one image on one device with one set of arguments."""
-    content = {"image": blueprint.image, "profile": blueprint.profile.to_wire(), "arguments": served}
+    """Directory on the cache's claim: what was compiled is good for one image on one kind of device with one set of arguments.
+
+    Of the profile only what the pod has anyway: a memory or a capability that is corrected must not replace the engines.
+    """
+    profile = blueprint.profile
+    content = {"image": blueprint.image, "device": [profile.resource_name, profile.node_selector], "arguments": served}
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
     return f"{CACHE_ROOT}/compile/{digest}"
 
