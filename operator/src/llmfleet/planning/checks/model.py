@@ -111,7 +111,7 @@ def code_that_is_not_run(subject: Subject) -> Iterator[Violation]:
 
 @check("model.trustRemoteCode", "model.source", "model.cache")
 def code_of_another_repository(subject: Subject) -> Iterator[Violation]:
-    """Code may lie in another repository (auto_map: `owner/name--module.Class`; transformers, get_class_from_dynamic_module), which nothing fetches beforehand."""
+    """Code may lie in another repository, which nothing fetches beforehand (auto_map: `owner/name--module.Class`; transformers, dynamic_module_utils.py)."""
     model, speculative = subject.spec.model, subject.spec.engine.speculative
     asked = (None if model.cache is not None else model.source, model.tokenizer, speculative.model if speculative else None)
     online = any(place and isinstance(source.parse(place), Repository) for place in asked)
