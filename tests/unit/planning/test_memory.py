@@ -245,3 +245,29 @@ def test_what_a_server_logged_lies_between_the_bounds(log: Log) -> None:
 )
 def test_recorded_graphs_took_what_lies_between_the_bounds(facts: ModelFacts, parts: dict[str, Any], took_gib: float) -> None:
     assert within(took_gib, planned(facts, H100, **parts).cuda_graphs)
+
+
+@pytest.mark.parametrize(
+    ("engine", "bytes_each"),
+    [
+        pytest.param({}, 6, id="the second model runner samples in place"),
+        pytest.param({"speculative": {"method": "suffix", "tokens": 3}}, 18, id="what guesses so has the first"),
+        pytest.param({"env": [{"name": "VLLM_USE_V2_MODEL_RUNNER", "value": "0"}]}, 18, id="the first is asked for"),
+    ],
+)
+def test_sampling_takes_what_the_model_runner_keeps(engine: dict[str, Any], bytes_each: int) -> None:
+    terms = {term.name: term for term in planned(example("llama-3.1-8b-instruct"), H100, engine=engine).terms}
+
+    assert f"2 to {bytes_each} bytes x 1024 requests x 128256 tokens" in terms["step"].formula
+
+
+def test_workspaces_of_experts_stay_beside_the_step() -> None:
+    dense = planned(example("qwen3-32b"), H100, engine={"maxBatchedTokens": 8192})
+    sparse = planned(example("qwen3-30b-a3b"), H100, engine={"maxBatchedTokens": 8192})
+    gathered = planned(example("qwen3-30b-a3b"), H100, engine={"maxBatchedTokens": 8192}, parallelism={"data": 2, "expert": True})
+    size = {term.name: term.size.high for term in sparse.terms}["workspaces of experts"]
+
+    assert "workspaces of experts" not in [term.name for term in dense.terms]
+    # 8 experts x (2048 and 2048 numbers, and half as many quantized) x 2 bytes.
+    assert size == 8192 * 8 * (2048 + 2048 + 1024) * 2
+    assert {term.name: term.size.high for term in gathered.terms}["workspaces of experts"] == 2 * size

@@ -43,15 +43,18 @@ it beside what vLLM measured after the start. Every figure of memory is for **on
 
     KV cache = memory that torch sees x memoryUtilization (0.92) - weights - activations - graphs - libraries
 
-- **Memory that torch sees**: the profile's, which is what `nvidia-smi` shows, less 0.2 to 0.9 GiB that NVIDIA's driver keeps for itself.
+- **Memory that torch sees**: the profile's, which is what `nvidia-smi` shows, less what NVIDIA's driver keeps for itself: 0.2 to 0.6 GiB, 0.3 to 0.9 GiB from
+  64 GiB. Its share of it must be free when vLLM starts: a context, and connections to other ranks, are taken by then.
 - **Weights**: the files' sizes. Attention, feed-forward parts and tables of tokens are divided by `tensor`; norms are not; key-value heads fewer than
   `tensor` are copied; experts are divided by `tensor` x `data`; the largest pipeline stage counts; an output layer that is tied is not loaded; numbers in
   float32 are loaded in the served dtype. An online method leaves its own bytes in the parts that it converts: linear layers, experts, or both, never tables
-  of tokens. Without files, weights are counted from the shapes of `config.json`, which is exact to half a percent for the common families.
-- **Activations**: the larger of one layer over `maxBatchedTokens` tokens (with experts: every token once per expert it goes to) and of sampling for
-  `maxSequences` requests, 2 to 18 bytes per token of the vocabulary. Inputs other than text add their encoder.
-- **Graphs**: as many as vLLM records for these settings, each half a MiB at least and 0.75 MiB per layer at most; none with `enforceEager`.
-- **Libraries**: up to 1 GiB of workspaces and kernels, up to 1 GiB more where ranks talk to each other.
+  of tokens. Without files, weights are counted from the shapes of `config.json`, which is exact to half a percent for the common families. Loading leaves
+  tables of rotary positions besides.
+- **Activations**: the largest of one layer over `maxBatchedTokens` tokens, of sampling for `maxSequences` requests (2 to 6 bytes per token of the vocabulary;
+  up to 18 where the first model runner samples), and of the encoder of other inputs. Beside it stay what the encoder made, and the workspaces of experts, in
+  which every token lies once per expert it goes to.
+- **Graphs**: as many as vLLM records for these settings, each half a MiB at least and 32 KiB for each kernel of each layer at most; none with `enforceEager`.
+- **Libraries**: up to 0.75 GiB, and up to 1 GiB more where ranks talk to each other, 2 GiB where their switch reduces (Hopper, Blackwell).
 - `kvCacheMemory` fixes the KV cache: then everything together must fit. On a CPU the KV cache has the size that the profile's VLLM_CPU_KVCACHE_SPACE or
   `kvCacheMemory` says. `cpuOffload` takes from the weights; `kvOffload` changes nothing on the accelerator.
 
@@ -75,8 +78,9 @@ not fit.
 
 Tokens and concurrency equal vLLM's log, to the token, in every case that was tried: eight of vLLM 0.32.0 on a CPU, and five hybrid models on real GPUs whose
 logs are public (Qwen3.6 on RTX 5090, two RTX 3090, L40S; Gemma 4 on two H200). They also equal what vLLM's own functions say of 300 random mixes of layers,
-sizes and stages (tools/kv_pools.py records them). Weights and KV cache of thirteen servers on L4, A10, RTX 3090 and 4090, A100 and H100, whose logs are
-public too, lie between the bounds (tests/unit/planning/test_memory.py names them). The arithmetic follows vLLM 0.32.0 on CUDA; the plugins for Gaudi and TPU
+sizes and stages (tools/kv_pools.py records them). Weights, graphs and KV cache of 47 servers on L4, A10, RTX 3090, 4070 and 4090, A100 and H100, of vLLM
+0.13 to 0.31, whose logs are public too, lie between the bounds (tests/unit/planning/test_memory.py and server_logs.jsonl name them); half way between the
+bounds, the KV cache of dense models on one H100 was off by 3.6 percent at most. The arithmetic follows vLLM 0.32.0 on CUDA; the plugins for Gaudi and TPU
 manage memory in ways of their own, so that their lines are less certain.
 """
 

@@ -30,6 +30,9 @@ exponentials and the sorted ones beside them (v1/worker/gpu_model_runner.py; ser
 FIRST_RUNNER: Final = ("ngram", "ngram_gpu", "suffix", "medusa", "mlp_speculator")
 """Ways of guessing for which vLLM 0.29 to 0.32, or one of them, takes the first model runner (config/vllm.py, _get_v2_model_runner_unsupported_features)."""
 
+RUNNER_VARIABLE: Final = "VLLM_USE_V2_MODEL_RUNNER"
+"""0 asks for the first model runner (envs.py)."""
+
 GRAPH_BYTES: Final = MIB // 2
 """Least that one recorded graph takes of the driver: vLLM's estimate has 1 MiB at least (cudagraph_utils.py, _MIN_PER_GRAPH_BYTES), servers told 0.8."""
 
@@ -141,12 +144,17 @@ def _step(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, e
 def _sampling(spec: LLMServiceSpec, profile: AcceleratorProfile, architecture: Architecture, engine: Engine) -> Term:
     requests = min(engine.max_sequences, engine.max_batched_tokens)
     numbers = requests * architecture.vocabulary
-    speculative = spec.engine.speculative
-    first = profile.vendor is not Vendor.NVIDIA or (speculative is not None and speculative.method in FIRST_RUNNER)
-    most = FIRST_RUNNER_LOGITS_BYTES if first else LOGITS.high * engine.element_bytes
+    most = FIRST_RUNNER_LOGITS_BYTES if _first_runner(spec, profile) else LOGITS.high * engine.element_bytes
     size = Range(numbers * LOGITS.low * engine.element_bytes, numbers * most)
     formula = f"{LOGITS.low * engine.element_bytes} to {most} bytes x {requests} requests x {architecture.vocabulary} tokens of the vocabulary"
     return Term("sampling", size, formula, _PROFILE)
+
+
+def _first_runner(spec: LLMServiceSpec, profile: AcceleratorProfile) -> bool:
+    """Whether vLLM may take its first model runner; on AMD it does for some families."""
+    speculative = spec.engine.speculative
+    asked = any(variable.name == RUNNER_VARIABLE and variable.value == "0" for variable in spec.engine.env)
+    return asked or profile.vendor is not Vendor.NVIDIA or (speculative is not None and speculative.method in FIRST_RUNNER)
 
 
 def _experts(spec: LLMServiceSpec, architecture: Architecture, experts: Experts, engine: Engine) -> Term:
