@@ -1,5 +1,7 @@
 """Every file in examples/: those whose model is on the node become Ready, the others are accepted and name what they wait for."""
 
+from collections.abc import Iterator
+
 import pytest
 import yaml
 
@@ -34,11 +36,12 @@ async def test_an_example_whose_model_is_here_becomes_ready_and_answers(file: st
 
 
 @pytest.fixture(scope="module")
-def gpu_namespace(fleet: Fleet, namespace: str) -> str:
+def gpu_namespace(fleet: Fleet, namespace: str) -> Iterator[str]:
     """The namespace with all examples for GPU clusters applied: they wait side by side."""
     for file in ELSEWHERE:
         fleet.kubectl.must("-n", namespace, "apply", "-f", str(REPOSITORY / "examples" / file))
-    return namespace
+    yield namespace
+    fleet.kubectl.must("delete", "acceleratorprofiles", "--all")
 
 
 @pytest.mark.timeout(200)
@@ -49,6 +52,10 @@ async def test_an_example_for_a_gpu_cluster_is_accepted_and_names_what_it_waits_
     def named() -> bool:
         assert fleet.condition(name, gpu_namespace, "Accepted")["status"] == "True"
         ready = fleet.condition(name, gpu_namespace, "Ready")
-        return ready["reason"] in {"ImagePullFailed", "Unschedulable", "ConfigError"} and bool(ready["message"])
+        assert ready["status"] == "False", ready
+        # The node reaches no hub: first that is told, and after three attempts the engine is started without knowing the model.
+        told = ready["reason"] in {"ImagePullFailed", "Unschedulable", "ConfigError"} or "trying again" in ready["message"]
+        assert told, ready
+        return bool(ready["message"])
 
-    await eventually(named, within_seconds=90, what="Ready=False names what it waits for")
+    await eventually(named, within_seconds=150, what="Ready=False names what it waits for")

@@ -138,6 +138,18 @@ async def test_a_review_is_answered_as_a_review(webhook: TestClient[Any, Any]) -
     )
 
 
+async def test_a_profile_of_the_same_file_is_waited_for(client: Client) -> None:
+    own = {**built_in_profiles(), "own": built_in_profiles()["nvidia"]}
+    seen = iter([built_in_profiles(), built_in_profiles()])
+    served = aiohttp.web.Application()
+    late = Admission(client, lambda: next(seen, own), "nvidia", namespace="llmfleet-system", service="llmfleet")
+    served.add_subapp(Admission.path, late.application)
+    review = {"request": {"uid": "7", "object": service(accelerator={"profile": "own"}), "oldObject": None}}
+    async with TestClient(TestServer(served)) as asking:
+        answer = await (await asking.post("/admit", json=review)).json()
+    assert answer["response"]["allowed"] is True
+
+
 @pytest.mark.parametrize("body", ["", "x", "[]", "{}", '{"request": 7}', '{"request": {"uid": "7", "object": {"metadata": {}, "kind": "Pod"}}}', "[" * 100_000])
 async def test_what_is_no_review_is_a_bad_request_and_not_logged(webhook: TestClient[Any, Any], caplog: pytest.LogCaptureFixture, body: str) -> None:
     with caplog.at_level(logging.DEBUG, logger="llmfleet"):

@@ -7,6 +7,7 @@ under other rules, can still be labelled and removed.
 kopf's own webhook server is not used: it writes its registration at start and removes it at exit, which leaves a hole at every restart.
 """
 
+import asyncio
 import base64
 import json
 import logging
@@ -28,6 +29,10 @@ API_VERSION: Final = "admission.k8s.io/v1"
 
 LARGEST_REVIEW_BYTES: Final = 8 * 2**20
 """The API server takes no object above 3 MiB; a review holds the old and the new one."""
+
+PROFILE_LOOKS: Final = 10
+PROFILE_LOOK_SECONDS: Final = 0.1
+"""A second in all, far below the registration's time limit; a watch event takes some milliseconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,12 +79,21 @@ class Admission:
         try:
             asked = json.loads(await request.read())
             question = asked["request"]
+            await self._profile_arrives(question["object"])
             answer = answered(question, Surroundings(self._profiles(), self._default_profile))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             # The object may hold what is nobody's business: of the error only its kind is logged.
             _log.warning("A review could not be read: %s", type(error).__name__)
             return web.Response(status=HTTPStatus.BAD_REQUEST, text="not an AdmissionReview of an object of ours")
         return web.json_response({"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": answer})
+
+    async def _profile_arrives(self, raw: Mapping[str, Any]) -> None:
+        """Wait a moment for a profile that is not there: a file may hold it before the service that names it, and the watch brings it a little later."""
+        name = ((raw.get("spec") or {}).get("accelerator") or {}).get("profile")
+        for _ in range(PROFILE_LOOKS):
+            if name is None or name in self._profiles():
+                return
+            await asyncio.sleep(PROFILE_LOOK_SECONDS)
 
 
 def answered(question: Mapping[str, Any], around: Surroundings) -> Review:
