@@ -65,6 +65,8 @@ def faults(flag: str, value: dict[str, Any], version: str = "0.32.0") -> list[st
             {"profiler": "proton", "proton_profiler_dir": "/a", "proton_output_format": "hatchet"},
             "is a format of proton_data trace",
         ),
+        ("quantization", {"linear": "fp8"}, {"linear": "mxfp8"}, "linear is given no format"),
+        ("quantization", {"linear": "mxfp8", "targets": {}}, {"targets": {"re:.*": "mxfp8"}}, "targets excludes"),
         ("structured-outputs", {"disable_any_whitespace": True}, {"disable_any_whitespace": True, "backend": "guidance"}, "wants the backend"),
         ("structured-outputs", {"disable_additional_properties": 1}, {"disable_additional_properties": 0}, "wants the backend guidance"),
         ("watermark", {"key": 2**64}, {"key": 2**64 - 1}, "has more than 64 bits"),

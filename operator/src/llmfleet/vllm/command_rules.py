@@ -33,7 +33,12 @@ COMMAND_RULES: Final = (
         "needs --tool-call-parser",
         "add the parser of the model, or remove it",
     ),
-    CommandRule("--enable-log-outputs", _without("--enable-log-outputs", "--enable-log-requests"), "needs --enable-log-requests", "add it too, or remove --enable-log-outputs"),
+    CommandRule(
+        "--enable-log-outputs",
+        _without("--enable-log-outputs", "--enable-log-requests"),
+        "needs --enable-log-requests",
+        "add it too, or remove --enable-log-outputs",
+    ),
     CommandRule(
         "--sse-keep-alive-interval",
         lambda reading: any(isinstance(value, int | float) and value < 0 for each in reading.of("--sse-keep-alive-interval") for value in each.values),

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from llmfleet.vllm.catalogue import Catalogue, ClosedSet, Flag, Reader
-from llmfleet.vllm.json_values import Fault, faults, known, out_of_bounds
+from llmfleet.vllm.fault import Fault
+from llmfleet.vllm.json_values import faults, known, out_of_bounds
 from llmfleet.vllm.suggestions import one_of
 
 CLOSED_FLAGS: Final[Mapping[str, ClosedSet]] = {

@@ -5,10 +5,12 @@ vLLM hands such a value to pydantic: its lax mode (lax_values) over the part of 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Final
 
+from llmfleet.vllm import online_quantization
 from llmfleet.vllm.catalogue import Catalogue, ClosedSet
+from llmfleet.vllm.fault import Fault
 from llmfleet.vllm.lax_values import has_type, integer, number
 from llmfleet.vllm.object_rules import broken_rules
 from llmfleet.vllm.suggestions import nearest, one_of
@@ -43,18 +45,6 @@ REQUIRED_WITH: Final[Mapping[tuple[str, str], str]] = {
 """Fields that want another one beside them, because the dataclass says so in its __post_init__: (object, field)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong inside a JSON value."""
-
-    path: str
-    """Dotted, as in --compilation-config.pass_config.eliminate_noops; empty for the value itself."""
-    rule: str
-    remedy: str
-    pluggable: bool = False
-    """Whether a plugin in the image may make it right."""
-
-
 def faults(value: object, name: str, catalogue: Catalogue, path: str = "") -> Iterator[Fault]:
     """What vLLM refuses in the value for an object of the catalogue."""
     declared = catalogue.objects[name]
@@ -82,6 +72,8 @@ def faults(value: object, name: str, catalogue: Catalogue, path: str = "") -> It
             yield Fault(f"{path}.{key}" if path else key, "is required", "add it")
         if wanted and value.get(wanted) is None:
             yield Fault(f"{path}.{key}" if path else key, f"wants {wanted} beside it", f"add {wanted}")
+    if name == online_quantization.OBJECT:
+        yield from (replace(fault, path=f"{path}.{fault.path}" if path else fault.path) for fault in online_quantization.faults(value, catalogue.version))
     for rule in broken_rules(value, name, declared.fields):
         yield Fault(f"{path}.{rule.fields[0]}" if path else rule.fields[0], rule.rule, rule.remedy)
 

@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from llmfleet.vllm.json_values import Fault
+from llmfleet.vllm.fault import Fault
 from llmfleet.vllm.suggestions import one_of
+
+OBJECT: Final = "QuantizationConfigArgs"
+"""Its dataclass."""
 
 FORMATS: Final = (
     *("fp8_per_tensor_static", "fp8_per_tensor_dynamic", "fp8_per_token", "fp8_per_channel_static", "fp8_per_block_static", "fp8_per_block_dynamic"),

@@ -129,7 +129,7 @@ def settings(subject: Subject) -> Iterator[Violation]:
     """The settings of an online method are read by vLLM's parser, and `online` is nothing without them (config/quantization.py)."""
     config, method, known = subject.spec.quantization.config, subject.spec.quantization.method, subject.catalogue
     if known is not None and (name := known.flags["--quantization-config"].object):
-        for fault in (*faults(config, name, known), *online_quantization.faults(config, subject.version)):
+        for fault in faults(config, name, known):
             yield Violation(f"spec.quantization.config.{fault.path}".rstrip("."), "", fault.rule, fault.remedy)
     if method == "online" and not config:
         remedy = 'for instance {"linear": {"weight": "fp8_per_tensor_static"}}, or choose a method such as fp8_per_tensor'
