@@ -388,10 +388,11 @@ def test_what_guesses_may_have_weights_of_its_own(method: str, costs: bool) -> N
     assert ("draft" in [term.name for term in found.terms]) is costs
 
 
-def test_windows_that_are_kept_whole_hold_fewer_tokens() -> None:
+@pytest.mark.parametrize("spelled", ["--disable-hybrid-kv-cache-manager", "--disable_hybrid_kv_cache_manager", "--disable-hybrid"])
+def test_windows_that_are_kept_whole_hold_fewer_tokens(spelled: str) -> None:
     facts = example("gpt-oss-20b")
-    plain = planned(facts, "nvidia-h100-80gb")
-    whole = planned(facts, "nvidia-h100-80gb", engine={"extraArgs": ["--disable-hybrid-kv-cache-manager"]})
+    plain = planned(facts, "nvidia-h100-80gb", engine={"extraArgs": ["--no-disable-hybrid-kv-cache-manager"]})
+    whole = planned(facts, "nvidia-h100-80gb", engine={"extraArgs": [spelled]})
 
     assert plain.kv_tokens is not None
     assert whole.kv_tokens is not None
@@ -511,6 +512,18 @@ class TestAlternatives:
 
     def test_nothing_is_said_where_nothing_helps(self) -> None:
         assert planned(example("deepseek-v3"), "nvidia-t4").alternatives == ()
+
+    def test_no_tensor_size_that_vllm_refuses_is_offered(self) -> None:
+        shape = {**example("qwen3-30b-a3b").config, "num_attention_heads": 64, "hidden_size": 4096, "moe_intermediate_size": 1536, "num_hidden_layers": 94}
+        files = {"bytes": 236 * 10**9, "tensors": [{"part": "experts", "dtype": "F8_E4M3", "bytes": 236 * 10**9}]}
+        quantization = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+        facts = ModelFacts.model_validate({"source": "hf://owner/model", "config": shape, "quantization": quantization, "weights": files})
+
+        offered = [alternative.value for alternative in planned(facts, device(40, "9.0"), parallelism={"tensor": 2}).alternatives]
+
+        # 1536 / 8 = 192 is one block and a half.
+        assert not any("8" in value.split(" and ") for value in offered)
+        assert "8" in {alternative.value for alternative in planned(facts, device(40, "9.0"), parallelism={"tensor": 2, "expert": True}).alternatives}
 
 
 @pytest.mark.parametrize("name", ["llama-3.1-8b-instruct", "qwen3-30b-a3b", "gpt-oss-20b", "gemma-3-27b-it", "deepseek-v3"])

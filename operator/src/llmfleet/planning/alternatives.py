@@ -10,7 +10,7 @@ from llmfleet.api.facts import ModelFacts
 from llmfleet.api.quantity import quantity_bytes
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning import memory
-from llmfleet.planning.architecture import architecture
+from llmfleet.planning.architecture import Architecture, architecture
 from llmfleet.planning.engine import utilization
 from llmfleet.planning.estimate import estimate
 from llmfleet.planning.figures import gib_range, number_range
@@ -143,7 +143,20 @@ def _larger_tensors(spec: LLMServiceSpec, facts: ModelFacts, profile: Accelerato
     most = min((profile.per_node or MACHINE) // others, 64)
     if profile.vendor is Vendor.CPU or not heads:
         return
-    yield from (tensor for tensor in range(spec.parallelism.tensor + 1, most + 1) if heads % tensor == 0 and tensor & (tensor - 1) == 0)
+    for tensor in range(spec.parallelism.tensor + 1, most + 1):
+        if heads % tensor == 0 and tensor & (tensor - 1) == 0 and _whole_blocks(spec, facts, described, tensor):
+            yield tensor
+
+
+def _whole_blocks(spec: LLMServiceSpec, facts: ModelFacts, described: Architecture | None, tensor: int) -> bool:
+    """Whether a rank's share of what is quantized in blocks has whole blocks; vLLM refuses others (quantization/fp8.py)."""
+    sides = (facts.quantization or {}).get("weight_block_size")
+    if described is None or spec.parallelism.expert or not isinstance(sides, list):
+        return True
+    ranks, width = tensor, described.intermediate_size
+    if described.experts is not None:
+        ranks, width = tensor * spec.parallelism.data, described.experts.intermediate_size
+    return all(width // ranks % side == 0 for side in sides if isinstance(side, int) and side > 0)
 
 
 def _figures(plan: Plan) -> str:
