@@ -24,7 +24,7 @@ TEXT_CONFIGS: Final = frozenset((
 """Where a multimodal model keeps the configuration of its language model."""
 
 TOWERS: Final = frozenset(("vision_config", "audio_config", "vision_tower_config", "visual", "video_config", "speech_config", "mm_vision_tower"))
-"""By which a model is known to take more than text; of what is in them a plan needs nothing, for their weights are counted."""
+"""By which a model is known to take more than text; of what is in them a plan needs the shape alone, for their weights are counted."""
 
 PLAN: Final = frozenset((
     "architectures", "auto_map", "model_type", "torch_dtype", "dtype", "is_encoder_decoder", "vocab_size", "padded_vocab_size", "tie_word_embeddings",
@@ -53,6 +53,8 @@ PLAN: Final = frozenset((
     "mlp_only_layers", "moe_intermediate_size", "moe_k", "moe_layer_freq", "moe_layer_interval", "moe_layer_start_index", "moe_num_experts",
     "moe_num_shared_experts", "moe_shared_expert_intermediate_size", "moe_topk", "n_routed_experts", "n_shared_experts", "num_experts", "num_experts_per_tok",
     "num_experts_per_token", "num_local_experts", "num_shared_experts", "shared_expert_intermediate_size", "shared_intermediate_size", "top_k_experts",
+    # Encoders of images.
+    "depth", "embed_dim", "image_size", "layers", "mm_tokens_per_image", "patch_size", "pooling_kernel_size", "spatial_merge_size", "width",
 ))
 """What the operator's plan reads (llmfleet.planning.architecture and layers): kept to the last."""
 # fmt: on

@@ -21,8 +21,8 @@ def _without_defaults(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_towers(facts: dict[str, Any]) -> dict[str, Any]:
-    """Of what is neither the model itself nor its language model only the kind: vision, audio, speculation."""
-    return {**facts, "config": _towers_by_kind(facts["config"])}
+    """Of what is neither the model itself nor its language model only the kind and the shape: vision, audio, speculation."""
+    return {**facts, "config": _towers_by_shape(facts["config"])}
 
 
 def _without_generation(facts: dict[str, Any]) -> dict[str, Any]:
@@ -95,15 +95,15 @@ def _filtered(value: Any, wanted: Callable[[str], bool]) -> Any:
     return {key: inner if key in PLAN else _filtered(inner, wanted) for key, inner in value.items() if wanted(key)}
 
 
-def _towers_by_kind(config: Any) -> Any:
+def _towers_by_shape(config: Any) -> Any:
     if not isinstance(config, dict):
         return config
     return {
         key: value
         if key in PLAN or not isinstance(value, dict)
-        else _towers_by_kind(value)
+        else _towers_by_shape(value)
         if key in TEXT_CONFIGS
-        else {"model_type": value.get("model_type", "")}
+        else {inner_key: inner for inner_key, inner in value.items() if inner_key in PLAN and not isinstance(inner, dict | list)}
         for key, value in config.items()
     }
 

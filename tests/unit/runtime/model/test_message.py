@@ -5,6 +5,7 @@ import pytest
 
 from llmfleet.api.facts import MAX_BYTES, ModelFacts
 from llmfleet.planning.architecture import architecture
+from llmfleet.planning.parameters import vision
 from llmfleet_runtime.model.configuration import quantization, reduced
 from llmfleet_runtime.model.message import termination_message
 from tests.unit.runtime.model.giants import GIANTS, LLAMA_4
@@ -78,7 +79,8 @@ def test_what_is_dropped_is_dropped_in_the_documented_order() -> None:
     document = facts(
         {
             "model_type": "x", "hidden_size": 8, "use_cache": True, "architecture_note": "n" * 80, "rms_norm_eps": 1e-6,
-            "vision_config": {"model_type": "siglip", "depth": 27}, "text_config": {"model_type": "y", "use_cache": True, "hidden_act": "silu", "head_dim": 4},
+            "vision_config": {"model_type": "siglip", "depth": 27, "act": "gelu"},
+            "text_config": {"model_type": "y", "use_cache": True, "hidden_act": "silu", "head_dim": 4},
         },
         adapter={"rank": 8, "targetModules": ["q_proj"]},
         quantization={"quant_method": "compressed-tensors", "config_groups": {"group_0": {"a": 1}, "group_1": {"a": 2}}},
@@ -87,15 +89,16 @@ def test_what_is_dropped_is_dropped_in_the_documented_order() -> None:
     whole, defaults, towers, generation, long, plan, nothing = steps(document)
     assert whole == document
     assert "use_cache" not in {**defaults["config"], **defaults["config"]["text_config"]}
-    assert defaults["config"]["vision_config"] == {"model_type": "siglip", "depth": 27}
-    assert towers["config"]["vision_config"] == {"model_type": "siglip"}
+    assert defaults["config"]["vision_config"] == {"model_type": "siglip", "depth": 27, "act": "gelu"}
+    assert towers["config"]["vision_config"] == {"model_type": "siglip", "depth": 27}
     assert "generation" in towers
     assert "generation" not in generation
     assert "architecture_note" in generation["config"]
     assert "architecture_note" not in long["config"]
     assert (long["adapter"], long["quantization"]["config_groups"]) == ({"rank": 8}, {"group_0": {"a": 1}})
     assert long["config"]["rms_norm_eps"] == 1e-6
-    assert plan["config"] == {"model_type": "x", "hidden_size": 8, "vision_config": {"model_type": "siglip"}, "text_config": {"model_type": "y", "head_dim": 4}}
+    siglip = {"model_type": "siglip", "depth": 27}
+    assert plan["config"] == {"model_type": "x", "hidden_size": 8, "vision_config": siglip, "text_config": {"model_type": "y", "head_dim": 4}}
     assert "config" not in nothing
     assert nothing["quantization"] == {"quant_method": "compressed-tensors"}
     assert {key: nothing[key] for key in ("source", "revision", "weights", "download")} == {
@@ -124,4 +127,7 @@ def test_a_quantization_of_any_length_leaves_the_weights(quantization_config: di
 
 
 def test_a_multimodal_model_is_still_known_as_one() -> None:
-    assert told(facts(LLAMA_4))["config"]["vision_config"]["model_type"] == "llama4_vision_model"
+    encoder = told(facts(LLAMA_4))["config"]["vision_config"]
+    assert encoder["model_type"] == "llama4_vision_model"
+    assert encoder != LLAMA_4["vision_config"]
+    assert vision(encoder, 5120) == vision(LLAMA_4["vision_config"], 5120) != vision({}, 5120)
