@@ -11,6 +11,9 @@ from llmfleet_runtime.model.selection import Selection
 from llmfleet_runtime.model.store import Store
 
 _SHARD: Final = re.compile(r"(.*-)(\d+)-of-(\d+)(\.[a-z]+)")
+MAX_FILE_BYTES: Final = 1 << 45
+"""32 TiB: more than any model has, and little enough for a sum of many to stay exact for every reader of JSON (docs/facts.schema.json)."""
+
 _SHOWN_NAMES: Final = 3
 
 
@@ -19,6 +22,11 @@ def checked(store: Store, selection: Selection) -> Selection:
 
     Safetensors beside an index that does not name them are left out, as vLLM leaves them (filter_duplicate_safetensors_files): they are the same weights again.
     """
+    if wrong := [file for file in selection.files if not 0 <= file.size_bytes <= MAX_FILE_BYTES]:
+        raise ModelFailure(
+            Reason.INVALID_MODEL,
+            f"the source says that {wrong[0].name} has {wrong[0].size_bytes} bytes, which no file has; upload it again, or suspect the mirror",
+        )
     present = {file.name for file in selection.weights}
     left_out: set[str] = set()
     for index in selection.indexes():

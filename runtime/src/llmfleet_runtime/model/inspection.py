@@ -18,6 +18,9 @@ SCHEMA_VERSION: Final = 1
 _PARALLEL_HEADERS: Final = 8
 """Headers read at once: the largest models have some two hundred files, and a request takes some tens of milliseconds."""
 
+MAX_RANK: Final = 2**31 - 1
+"""Largest rank that the facts may have (docs/facts.schema.json)."""
+
 _CONFIG: Final = "config.json"
 _GENERATION: Final = "generation_config.json"
 _ADAPTER: Final = "adapter_config.json"
@@ -85,7 +88,7 @@ def _weights(store: Store, selection: Selection, patience: Callable[[], Patience
 
 def _adapter(document: Mapping[str, Any]) -> dict[str, Any] | None:
     rank = document.get("r")
-    if not isinstance(rank, int) or rank < 1:
+    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
         return None
     adapter: dict[str, Any] = {"rank": rank}
     if isinstance(base := document.get("base_model_name_or_path"), str):

@@ -5,7 +5,7 @@ import pytest
 from llmfleet_runtime.model.completeness import checked
 from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.selection import Selection, select
-from tests.unit.runtime.model.in_memory import InMemory
+from tests.unit.runtime.model.in_memory import InMemory, file
 
 INDEX = "model.safetensors.index.json"
 
@@ -72,3 +72,11 @@ def test_an_index_without_a_map_is_told_as_that() -> None:
     store = InMemory({"config.json": b"{}", "a.safetensors": b"x", INDEX: b"{}"})
     with pytest.raises(ModelFailure, match=f"{INDEX} has no weight_map"):
         checked(store, select(store.listing().files))
+
+
+@pytest.mark.parametrize("size_bytes", [-1, 2**53, 10**30])
+def test_a_size_that_no_file_has_is_not_believed(size_bytes: int) -> None:
+    listed = [file("config.json"), file("tokenizer.json", size_bytes)]
+    with pytest.raises(ModelFailure, match=f"says that tokenizer.json has {size_bytes} bytes") as failed:
+        checked(InMemory({}), select(listed))
+    assert failed.value.reason is Reason.INVALID_MODEL
