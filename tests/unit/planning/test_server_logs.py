@@ -15,7 +15,7 @@ from llmfleet.api.accelerator import AcceleratorProfile
 from llmfleet.api.facts import ModelFacts
 from llmfleet.planning.figures import GIB, Range
 from llmfleet.planning.plan import Verdict
-from tests.unit.planning.models import described, example, planned
+from tests.unit.planning.models import example, planned
 
 LOGS: Final[list[dict[str, Any]]] = [json.loads(line) for line in Path(__file__).with_name("server_logs.jsonl").read_text(encoding="utf-8").splitlines()]
 SUBTRACTED: Final = (0, 21)
@@ -27,7 +27,9 @@ each_log = pytest.mark.parametrize("log", LOGS, ids=[log["name"] for log in LOGS
 
 
 def facts(log: dict[str, Any]) -> ModelFacts:
-    return example(log["example"]) if "example" in log else described(**log["config"])
+    if "example" in log:
+        return example(log["example"])
+    return ModelFacts.model_validate({"source": "hf://owner/model", **{key: log[key] for key in ("config", "quantization", "weights") if key in log}})
 
 
 def device(log: dict[str, Any]) -> AcceleratorProfile:
@@ -64,7 +66,8 @@ def test_recorded_graphs_took_what_lies_between_the_bounds(log: dict[str, Any]) 
 
 @each_log
 def test_so_many_bytes_hold_the_tokens_that_were_told(log: dict[str, Any]) -> None:
-    if "gemma" in log["name"] or "gpt-oss" in log["name"]:
+    windows = "gemma" in log["name"].lower() or "gpt-oss" in log["name"]
+    if windows and log["version"] == "0.19.0":
         pytest.skip("0.19 told the tokens of models with windows in another way")
     if "pipeline" in log["parts"].get("parallelism", {}):
         pytest.skip("the log tells the bytes of one stage, the tokens are those of the tightest")

@@ -30,26 +30,25 @@ _ONLINE: Final = "fp8_per_tensor"
 """The online method that asks for least of device and shape."""
 
 
-def alternatives(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, version: str, estimated: Plan) -> tuple[Alternative, ...]:
+def alternatives(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, estimated: Plan) -> tuple[Alternative, ...]:
     """Changes that lead to a better verdict, two together where none alone does; empty where nothing helps.
 
     Args:
         spec: the service.
         facts: what is known of its model.
         profile: its accelerator.
-        version: vLLM's version.
         estimated: what is the case without a change.
 
     """
     found: list[Alternative] = []
     outcomes: list[tuple[_Change, Plan]] = []
     for change in _changes(spec, facts, profile, estimated):
-        outcome = estimate(change.spec, facts, profile, version)
+        outcome = estimate(change.spec, facts, profile)
         outcomes.append((change, outcome))
         if _better(outcome.verdict, estimated.verdict):
             found.append(Alternative(change.field, change.value, outcome.verdict, _figures(outcome)))
     if not found:
-        found = [*_pairs(outcomes, facts, profile, version, estimated)]
+        found = [*_pairs(outcomes, facts, profile, estimated)]
     return tuple(_first_of_each(found))
 
 
@@ -62,13 +61,13 @@ class _Change:
     spec: LLMServiceSpec
 
 
-def _pairs(outcomes: list[tuple[_Change, Plan]], facts: ModelFacts, profile: AcceleratorProfile, version: str, estimated: Plan) -> Iterator[Alternative]:
+def _pairs(outcomes: list[tuple[_Change, Plan]], facts: ModelFacts, profile: AcceleratorProfile, estimated: Plan) -> Iterator[Alternative]:
     """Two changes together, where none alone is enough."""
     for first, between in outcomes:
         for second in _changes(first.spec, facts, profile, between):
             if second.field == first.field:
                 continue
-            outcome = estimate(second.spec, facts, profile, version)
+            outcome = estimate(second.spec, facts, profile)
             if _better(outcome.verdict, estimated.verdict):
                 pair = sorted(((first.field, first.value), (second.field, second.value)))
                 yield Alternative(AND.join(field for field, _ in pair), AND.join(value for _, value in pair), outcome.verdict, _figures(outcome))

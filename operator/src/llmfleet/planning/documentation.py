@@ -78,7 +78,7 @@ not fit.
 
 Tokens and concurrency equal vLLM's log, to the token, in every case that was tried: eight of vLLM 0.32.0 on a CPU, and five hybrid models on real GPUs whose
 logs are public (Qwen3.6 on RTX 5090, two RTX 3090, L40S; Gemma 4 on two H200). They also equal what vLLM's own functions say of 300 random mixes of layers,
-sizes and stages (tools/kv_pools.py records them). Weights, graphs and KV cache of 47 servers on L4, A10, RTX 3090, 4070 and 4090, A100 and H100, of vLLM
+sizes and stages (tools/kv_pools.py records them). Weights, graphs and KV cache of 49 servers on L4, A10, RTX 3090, 4070 and 4090, A100 and H100, of vLLM
 0.13 to 0.31, whose logs are public too, lie between the bounds (tests/unit/planning/test_memory.py and server_logs.jsonl name them); half way between the
 bounds, the KV cache of dense models on one H100 was off by 3.6 percent at most. The arithmetic follows vLLM 0.32.0 on CUDA; the plugins for Gaudi and TPU
 manage memory in ways of their own, so that their lines are less certain.

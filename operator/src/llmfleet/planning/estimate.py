@@ -42,7 +42,7 @@ class _Known:
     weights: Weights | None
 
 
-def estimate(spec: LLMServiceSpec, facts: ModelFacts | None, profile: AcceleratorProfile, version: str) -> Plan:
+def estimate(spec: LLMServiceSpec, facts: ModelFacts | None, profile: AcceleratorProfile) -> Plan:
     """What one replica needs, and whether it fits, without alternatives; the arguments are those of planning.plan.plan."""
     facts = _overridden(facts, spec) if facts is not None else None
     described = architecture(facts) if facts is not None else None

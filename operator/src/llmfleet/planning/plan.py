@@ -20,10 +20,10 @@ def plan(spec: LLMServiceSpec, facts: ModelFacts | None, profile: AcceleratorPro
         spec: the service.
         facts: what is known of the model; None where it was not looked at.
         profile: the accelerator.
-        version: vLLM's version.
+        version: vLLM's version; the arithmetic is the same for all that are supported.
 
     """
-    estimated = estimate(spec, facts, profile, version)
+    estimated = estimate(spec, facts, profile)
     if facts is None or estimated.verdict not in (Verdict.TIGHT, Verdict.DOES_NOT_FIT):
         return estimated
-    return replace(estimated, alternatives=alternatives(spec, facts, profile, version, estimated))
+    return replace(estimated, alternatives=alternatives(spec, facts, profile, estimated))
