@@ -361,3 +361,7 @@ def test_problems_are_told_as_far_as_anybody_reads() -> None:
 def test_what_several_flags_say_together(refused: list[str], taken: list[str], flag: str) -> None:
     assert only(*refused).flag == flag
     assert reading(*taken).problems == ()
+
+
+def test_a_union_is_told_as_one_list() -> None:
+    assert only("--pooler-config.pooling_type", "1").rule == "takes one of CLS, LAST, MEAN, ALL, STEP or null"

@@ -108,7 +108,9 @@ def _schema_faults(value: object, schema: Mapping[str, Any], catalogue: Catalogu
             elif named and isinstance(value, str):
                 yield Fault(path, "is none of its values", one_of(value, map(str, named)))
             else:
-                yield Fault(path, f"takes {' or '.join(dict.fromkeys(map(_expectation, branches)))}", "")
+                together = [{"enum": named}] if named else []
+                others = [branch for branch in branches if "enum" not in branch]
+                yield Fault(path, f"takes {' or '.join(dict.fromkeys(map(_expectation, (*together, *others))))}", "")
     elif "enum" in schema or "const" in schema:
         allowed = schema.get("enum", [schema.get("const")])
         if schema.get("anyCase") and isinstance(value, str):

@@ -5,6 +5,7 @@ vLLM takes the last of two equal flags without a word, so an owned flag in extra
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Final
 
@@ -26,6 +27,19 @@ def _field(field: str) -> Owner:
     return Owner(f"spec.{field}", f"set spec.{field}")
 
 
+def _typed() -> dict[str, Owner]:
+    """The flags of typed fields; of one that several fields make together, the object that holds them."""
+    fields: dict[str, str] = {}
+    for typed in TYPED:
+        fields[typed.flag] = _shared(fields.get(typed.flag, typed.field), typed.field)
+    return {flag: _field(field) for flag, field in fields.items()}
+
+
+def _shared(one: str, other: str) -> str:
+    """The innermost object that holds both fields."""
+    return ".".join(name for name, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one.split("."), other.split("."), strict=False)))
+
+
 def _operator(remedy: str, *flags: str) -> dict[str, Owner]:
     return dict.fromkeys(flags, Owner("the operator", remedy))
 
@@ -33,7 +47,7 @@ def _operator(remedy: str, *flags: str) -> dict[str, Owner]:
 _ONE_POD: Final = "remove it: a replica is one pod, spread by spec.parallelism"
 
 OWNED: Final[Mapping[str, Owner]] = MappingProxyType(
-    {typed.flag: _field(typed.field.split(".options")[0]) for typed in reversed(TYPED)}  # the first field of a flag names it
+    _typed()
     | {
         # Further flags of typed fields.
         "--model": _field("model.source"),

@@ -11,6 +11,6 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
 
 def one_of(name: str, known: Iterable[str]) -> str:
     """The remedy for a name that is not in a table: the nearest ones, or all where there are few or none is near."""
-    names = sorted(known)
+    names = sorted({*known})
     near = nearest(name, names)
     return f"did you mean {', '.join(near)}?" if near and len(names) > len(near) else f"choose one of {', '.join(names)}"
