@@ -24,18 +24,17 @@ def apply_dns(client: ApiClient) -> None:
 
 
 def apply_pod_policy(client: ApiClient) -> None:
-    """Take CPU and memory away from containers that start when others of their pod have run.
+    """Take CPU and memory away from every container, which the node does not enforce in any case; devices stay.
 
-    Without control groups for pods (kubelet: cgroupsPerQOS) the kubelet panics at the start of such a container with resources: it takes it for one that
-    was resized, and reads the limits of a group that is not there (kubernetes #137993, open in 1.36). The node does not enforce them in any case.
+    Without control groups for pods (cgroupsPerQOS) the kubelet panics when it starts a container with resources behind an init container, or a second time:
+    it takes it for one that was resized, and reads the limits of a group that is not there (kubernetes #137993, open in 1.36).
     """
     name = {"name": "llmfleet-test-node"}
     spec = {
         "failurePolicy": "Fail",
         "reinvocationPolicy": "Never",
         "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]},
-        "matchConditions": [{"name": "has-init-containers", "expression": "has(object.spec.initContainers) && size(object.spec.initContainers) > 0"}],
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}} for expression in _without_resources()],
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}} for expression in _without_cpu_and_memory()],
     }
     group = "admissionregistration.k8s.io/v1"
     client.apply({"apiVersion": group, "kind": "MutatingAdmissionPolicy", "metadata": name, "spec": spec}, "mutatingadmissionpolicies")
@@ -43,20 +42,24 @@ def apply_pod_policy(client: ApiClient) -> None:
     client.apply(binding, "mutatingadmissionpolicybindings")
 
 
-_LATER_INIT_CONTAINERS = range(1, 4)
+_MOST_CONTAINERS = 3
+"""Of each list; the pods of the tests have no more."""
 
 
-def _without_resources() -> list[str]:
-    """CEL that removes the resources of later init containers, and CPU and memory of the first container behind them; devices stay."""
+def _without_cpu_and_memory() -> list[str]:
+    """CEL for each container that may be there; limits before requests, which follow limits where they are not given."""
     expressions = []
-    for index in _LATER_INIT_CONTAINERS:
-        there = f"size(object.spec.initContainers) > {index} && has(object.spec.initContainers[{index}].resources)"
-        expressions.append(f'{there} ? [JSONPatch{{op: "remove", path: "/spec/initContainers/{index}/resources"}}] : []')
-    for part in ("limits", "requests"):  # in this order: requests that are not there follow limits
-        for resource in ("cpu", "memory"):
-            amounts = f"object.spec.containers[0].resources.{part}"
-            there = f'has(object.spec.containers[0].resources) && has({amounts}) && "{resource}" in {amounts}'
-            expressions.append(f'{there} ? [JSONPatch{{op: "remove", path: "/spec/containers/0/resources/{part}/{resource}"}}] : []')
+    for field in ("initContainers", "containers"):
+        for index in range(_MOST_CONTAINERS):
+            container = f"object.spec.{field}[{index}]"
+            there = f"has(object.spec.{field}) && size(object.spec.{field}) > {index} && has({container}.resources)"
+            for part in ("limits", "requests"):
+                removed = " + ".join(
+                    f'("{resource}" in {container}.resources.{part}'
+                    f' ? [JSONPatch{{op: "remove", path: "/spec/{field}/{index}/resources/{part}/{resource}"}}] : [])'
+                    for resource in ("cpu", "memory")
+                )
+                expressions.append(f"{there} && has({container}.resources.{part}) ? {removed} : []")
     return expressions
 
 

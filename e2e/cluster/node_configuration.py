@@ -94,6 +94,8 @@ def kubelet(node: Node, pki: Pki) -> str:
         "failCgroupV1": False,
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": False,
+        # It panics without groups of pods, when a pod is deleted while it starts; see addons.apply_pod_policy.
+        "featureGates": {"InPlacePodLevelResourcesVerticalScaling": False},
         "enforceNodeAllocatable": [],
         "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": str(pki.certificate("ca"))}},
         "authorization": {"mode": "Webhook"},
