@@ -89,6 +89,41 @@ async def test_a_jobs_name_that_is_taken_is_left_alone(operator: Operator, kubel
     assert "ownerReferences" not in left["metadata"]
 
 
+async def test_nothing_is_fetched_into_somebody_elses_claim(operator: Operator, kubelet: Kubelet, kubectl: Kubectl, client: Client, namespace: str) -> None:
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "one-models", "namespace": namespace}, "spec": spec}
+    kubectl.must("apply", "-f", "-", given=claim)
+    kubectl.must("apply", "-f", "-", given=service("one", namespace, model={"source": "hf://owner/model", "cache": {"storage": "1Gi"}}))
+    writes = await quiet(operator, namespace, seconds=3)
+    assert [write.name for write in writes if write.verb == "create" and "download" in write.name] == []
+    status = await status_of(client, namespace, "one")
+    assert (condition(status, "Ready")["reason"], condition(status, "ModelReady")["reason"]) == ("ForeignObject", "ForeignObject")
+
+    # Once it is out of the way, all goes on: such an object is looked for every half minute.
+    kubectl.must("-n", namespace, "delete", "pvc", "one-models", "--timeout=30s")
+
+    async def filled() -> bool:
+        return bool(condition(await status_of(client, namespace, "one"), "ModelReady")["status"] == "True")
+
+    await eventually(filled, within_seconds=50)
+
+
+async def test_what_lacks_its_config_map_can_still_be_stopped(operator: Operator, kubelet: Kubelet, kubectl: Kubectl, client: Client, namespace: str) -> None:
+    kubectl.must("-n", namespace, "create", "configmap", "settings", "--from-literal=A=b")
+    kubectl.must("apply", "-f", "-", given=service("one", namespace, replicas=2, engine={"envFrom": [{"configMapRef": {"name": "settings"}}]}))
+    await quiet(operator, namespace)
+    kubectl.must("-n", namespace, "delete", "configmap", "settings")
+    kubectl.must("-n", namespace, "scale", "llm/one", "--replicas=0")
+
+    async def stopped() -> bool:
+        live = await client.get(DEPLOYMENT, namespace, "one-engine")
+        return live is not None and live["spec"]["replicas"] == 0
+
+    await eventually(stopped)
+    await quiet(operator, namespace)
+    assert condition(await status_of(client, namespace, "one"), "Ready")["reason"] == "ConfigError"
+
+
 async def test_a_claim_that_was_deleted_is_filled_again(operator: Operator, kubelet: Kubelet, kubectl: Kubectl, client: Client, namespace: str) -> None:
     kubectl.must("apply", "-f", "-", given=service("one", namespace, model={"source": "hf://owner/model", "cache": {"storage": "1Gi"}}))
     await quiet(operator, namespace, seconds=3)

@@ -77,11 +77,11 @@ def test_without_a_pod_the_controllers_words_are_left() -> None:
     assert attempt(job("Failed"), []).failed == Words("BackoffLimitExceeded", "too often")
 
 
-def test_between_two_pods_of_a_job_the_failure_of_the_first_is_known() -> None:
+def test_the_failure_of_a_jobs_pod_is_known_also_while_the_next_one_runs() -> None:
     first = pod("Failed", **ended(75, FAILURE))
     assert attempt(job(), [first]).failing == Words("ModelNotFound", "there is no such model")
     again = attempt(job(), [first, pod("Running", ENDED, running={})])
-    assert (again.failing, again.trouble) == (None, None)
+    assert (again.failing, again.trouble) == (Words("ModelNotFound", "there is no such model"), None)
 
 
 def test_trouble_is_of_pods_that_have_not_ended() -> None:

@@ -278,3 +278,10 @@ def test_a_claim_in_the_place_of_the_one_that_was_filled_holds_nothing(uid: str,
     assert known.cache is not None
     assert known.cache.complete is complete
     assert bool(known.starts) is not complete
+
+
+def test_a_download_that_is_tried_again_is_shown_as_failing_until_it_gets_somewhere() -> None:
+    again = attempt(failing=Words("SourceUnreachable", "no answer"), started=True)
+    assert shown(downloaded(again)) == (Reason.MODEL_UNAVAILABLE, False)
+    assert shown(downloaded(again, progress=Progress(0, 0))) == (Reason.DOWNLOADING, False)
+    assert shown(downloaded(again, progress=Progress(1, 2))) == (Reason.DOWNLOADING, False)

@@ -1,5 +1,6 @@
 """The validating webhook: its answers, what it passes over, and whom it tells to trust it."""
 
+import asyncio
 import base64
 import json
 import logging
@@ -13,7 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from llmfleet.api.accelerator import built_in_profiles
 from llmfleet.kube.client import Client
 from llmfleet.planning.review import Surroundings
-from llmfleet.server.admission import LARGEST_REVIEW_BYTES, Admission, answered
+from llmfleet.server.admission import Admission, answered
 from tests.unit.tls.fake_api_server import FakeApiServer
 
 AROUND = Surroundings(built_in_profiles(), "nvidia")
@@ -165,8 +166,20 @@ async def test_nothing_of_an_object_is_logged(webhook: TestClient[Any, Any], cap
     assert "hunter2" not in caplog.text
 
 
-async def test_a_body_is_bounded(webhook: TestClient[Any, Any]) -> None:
-    assert (await webhook.post("/admit", data=b" " * (LARGEST_REVIEW_BYTES + 1))).status == 413
+async def test_whoever_dribbles_is_not_waited_for(client: Client) -> None:
+    hasty = Admission(client, built_in_profiles, "nvidia", namespace="llmfleet-system", service="llmfleet", patience_seconds=0.01)
+    served = aiohttp.web.Application()
+    served.add_subapp(Admission.path, hasty.application)
+    told = asyncio.Event()
+
+    async def dribble() -> AsyncIterator[bytes]:
+        yield b"{"
+        await told.wait()
+
+    async with TestClient(TestServer(served)) as asking:
+        answer = await asking.post("/admit", data=dribble())
+        told.set()
+        assert answer.status == 408
 
 
 async def test_other_methods_and_paths_do_not_exist(webhook: TestClient[Any, Any]) -> None:

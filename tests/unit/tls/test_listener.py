@@ -14,7 +14,7 @@ from llmfleet.kube.client import Client
 from llmfleet.metrics_api.api import MetricsApi
 from llmfleet.metrics_api.application import Missing, Value
 from llmfleet.server.admission import Admission
-from llmfleet.tls.listener import Api, Listener
+from llmfleet.tls.listener import LARGEST_BODY_BYTES, Api, Listener
 from tests.unit.metrics_api.authorities import Authority
 from tests.unit.tls.fake_api_server import CONFIG_MAP, FakeApiServer
 
@@ -28,11 +28,13 @@ class Simple:
         self.path = path
         self.application = web.Application()
         self.application.router.add_get("", self._ok)
+        self.application.router.add_post("", self._ok)
         self.bundles: list[str] = []
         self._failure = failure
         self._known = known
 
-    async def _ok(self, _: web.Request) -> web.Response:
+    async def _ok(self, request: web.Request) -> web.Response:
+        await request.read()
         return web.Response(text="ok")
 
     async def prepare(self) -> None:
@@ -52,14 +54,16 @@ async def listening(client: Client, *apis: Api) -> AsyncIterator[tuple[Listener,
         yield listener, port
 
 
-async def ask(port: int, path: str, bundle: str, authority: Authority | None = None, directory: Path | None = None, method: str = "GET") -> int:
+async def ask(
+    port: int, path: str, bundle: str, authority: Authority | None = None, directory: Path | None = None, method: str = "GET", body: bytes | None = None
+) -> int:
     context = ssl.create_default_context(cadata=bundle)
     if authority is not None and directory is not None:
         authority.equip(context, "front-proxy-client", directory)
     url = f"https://127.0.0.1:{port}{path}"
     async with (
         aiohttp.ClientSession() as session,
-        session.request(method, url, ssl=context, server_hostname=f"{SERVICE}.{NAMESPACE}.svc", headers={"X-Remote-User": "hpa"}) as answer,
+        session.request(method, url, data=body, ssl=context, server_hostname=f"{SERVICE}.{NAMESPACE}.svc", headers={"X-Remote-User": "hpa"}) as answer,
     ):
         return answer.status
 
@@ -84,6 +88,14 @@ async def test_one_that_cannot_be_told_holds_up_no_other(client: Client) -> None
             await listener.refresh()
         assert listener.ready
         assert await ask(port, "/two", whole.bundles[0]) == 200
+
+
+@pytest.mark.parametrize(("size", "status"), [(LARGEST_BODY_BYTES, 200), (LARGEST_BODY_BYTES + 1, 413)])
+async def test_a_body_may_be_as_large_as_two_objects_and_no_larger(client: Client, size: int, status: int) -> None:
+    api = Simple("/one")
+    async with listening(client, api) as (listener, port):
+        assert await listener.refresh()
+        assert await ask(port, "/one", api.bundles[0], method="POST", body=b" " * size) == status
 
 
 async def test_all_must_be_trusted_before_it_rests(client: Client) -> None:

@@ -61,7 +61,7 @@ class Attempt:
     failed: Words | None = None
     """What it ended with; only of one that failed."""
     failing: Words | None = None
-    """What its last pod ended with, while the Job's controller is about to make another."""
+    """What its last pod to end ended with, while the Job's controller makes another or has made it."""
     before: Words | None = None
     """What the attempt before ended with; None of the first."""
 
@@ -86,7 +86,7 @@ def attempt(job: Manifest, pods: Iterable[Manifest]) -> Attempt:
         trouble=worst(alive),
         result=_result(known),
         failed=(_last_words(known) or _of_controller(conditions["Failed"])) if state is State.FAILED else None,
-        failing=_last_words(known) if state is State.RUNNING and not alive else None,
+        failing=_last_words(known) if state is State.RUNNING else None,
         before=_words(annotations.get(names.ANNOTATION_LAST_FAILURE, "")),
     )
 

@@ -68,13 +68,18 @@ class Jobs:
             except ApiError as error:
                 outcome.judge(error, f"the deletion of Job {metadata['name']}")
 
-    async def ensure_claim(self, owner: Owner, manifest: Manifest, outcome: Outcome) -> None:
-        """Make the cache's claim where there is none, and let it grow with the specification; nothing else of it is ever changed."""
+    async def ensure_claim(self, owner: Owner, manifest: Manifest, outcome: Outcome) -> bool:
+        """Make the cache's claim where there is none, and let it grow with the specification; nothing else of it is ever changed.
+
+        False where there is none of ours: what is somebody else's is not written to.
+        """
         name = manifest["metadata"]["name"]
         try:
             await self._ensure_claim(owner, manifest, name, outcome)
         except ApiError as error:
             outcome.judge(error, f"PersistentVolumeClaim {name}")
+        live = self._store.get(PERSISTENT_VOLUME_CLAIM, owner.namespace, name)
+        return live is not None and _is_of(live, owner)
 
     async def _start(self, owner: Owner, start: Start, name: str, outcome: Outcome) -> None:
         if start.replaces is not None:
@@ -102,13 +107,14 @@ class Jobs:
         live = self._store.get(PERSISTENT_VOLUME_CLAIM, owner.namespace, name)
         if live is None:
             live = await self._client.get(PERSISTENT_VOLUME_CLAIM, owner.namespace, name)
+            if live is not None and _is_of(live, owner):
+                self._store.upsert(PERSISTENT_VOLUME_CLAIM, live)
             if live is None:
                 self._store.upsert(PERSISTENT_VOLUME_CLAIM, await self._client.create(manifest))
                 outcome.wrote = True
                 log.info("created PersistentVolumeClaim %s", name)
                 return
-        labels = labels_of(live)
-        if (labels.get(names.LABEL_MANAGED_BY), labels.get(names.LABEL_SERVICE)) != (names.MANAGED_BY, owner.name):
+        if not _is_of(live, owner):
             words = f"PersistentVolumeClaim {name} exists and is not this LLMService's: to use it, set model.cache.claimName: {name}; else rename or remove it"
             outcome.problems.append(Problem(Reason.FOREIGN_OBJECT, words))
             return
@@ -137,6 +143,11 @@ def _last_failure(before: Attempt) -> dict[str, str]:
 
 def _reference(owner: Owner) -> Manifest:
     return {"apiVersion": names.API_VERSION, "kind": names.LLMSERVICE, "name": owner.name, "uid": owner.uid}
+
+
+def _is_of(claim: Object, owner: Owner) -> bool:
+    labels = labels_of(claim)
+    return (labels.get(names.LABEL_MANAGED_BY), labels.get(names.LABEL_SERVICE)) == (names.MANAGED_BY, owner.name)
 
 
 def _owns(owner: Owner, job: Object) -> bool:

@@ -275,15 +275,14 @@ def _download(found: _Findings, cache: CacheStatus, download: Download, now: flo
     elif attempt.trouble is not None:
         # A missing claim or Secret, an image that cannot be pulled, no room on any node.
         found.waiting = Waiting(attempt.trouble.reason, attempt.trouble.message, attempt.trouble.final)
-    elif attempt.failing is not None:
-        found.waiting = _download_failed(attempt.failing)
     elif progress is not None and progress.text is not None:
         found.waiting = Waiting(Reason.DOWNLOADING, f"{FILLING}: {progress.text}")
         return cache.model_copy(
             update={"bytes_done": progress.bytes_done, "bytes_total": progress.bytes_total, "seconds_left": progress.seconds_left, "progress": progress.text}
         )
-    elif attempt.before is not None:
-        found.waiting = _download_failed(attempt.before)
+    elif (failed := attempt.failing or attempt.before) is not None and progress is None:
+        # It is tried again: what is shown holds still until it gets somewhere.
+        found.waiting = _download_failed(failed)
     elif not attempt.started:
         late = attempt.since_seconds + START_SECONDS
         if now < late:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from llmfleet.kube.kinds import LLMSERVICE, PERSISTENT_VOLUME_CLAIM
 from llmfleet.kube.objects import Key, uid_of
@@ -11,7 +12,7 @@ from llmfleet.reconcile.apply import Outcome
 from llmfleet.reconcile.desired import Draft
 from llmfleet.reconcile.inputs import Gatherer
 from llmfleet.reconcile.jobs import Jobs
-from llmfleet.reconcile.knowledge import Download, Inspection, Knowledge, Refusal, learn
+from llmfleet.reconcile.knowledge import Download, Inspection, Knowledge, Refusal, Waiting, learn
 from llmfleet.resources.blueprint import Owner
 
 log = logging.getLogger(__name__)
@@ -45,8 +46,10 @@ class Models:
         outcome, owner = Outcome(), draft.blueprint.owner
         if not await self._look(draft, knowledge, outcome):
             knowledge = self.learn(draft)
-        if draft.claim is not None and knowledge.inspected:
-            await self._jobs.ensure_claim(owner, draft.claim, outcome)
+        if draft.claim is not None and knowledge.inspected and not await self._jobs.ensure_claim(owner, draft.claim, outcome):
+            # The first problem says why; the next reconcile that follows it tries again.
+            why = next((Waiting(problem.reason, problem.message, final=True) for problem in outcome.problems), knowledge.model_ready)
+            return outcome, replace(knowledge, model_ready=why)
         for start in knowledge.starts:
             if start.manifest is draft.download and (refusal := await self._jobs.start(owner, start, outcome)) is not None:
                 outcome.judge(refusal, f"Job {start.manifest['metadata']['name']}")

@@ -150,7 +150,9 @@ class Reconciler:
         absent = [f"ConfigMap {name} does not exist: create it, or correct the reference" for name in inputs.missing]
         denied = [f"ConfigMap {name} cannot be read by the operator, and its changes could not roll out: {words}" for name, words in inputs.unreadable.items()]
         if absent or denied:
-            return judgement, Outcome(problems=[Problem(Reason.CONFIG_ERROR, "; ".join(absent + denied))]), None
+            outcome = Outcome(problems=[Problem(Reason.CONFIG_ERROR, "; ".join(absent + denied))])
+            await self._try_to_scale(judgement, outcome)
+            return judgement, outcome, None
         prepared, learned = await self._models.prepare(draft, knowledge)
         judgement = replace(judgement, knowledge=learned)
         waiting = learned.waiting

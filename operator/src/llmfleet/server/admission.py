@@ -27,8 +27,8 @@ from llmfleet.tls.serving_certificate import FIELD_MANAGER
 
 API_VERSION: Final = "admission.k8s.io/v1"
 
-LARGEST_REVIEW_BYTES: Final = 8 * 2**20
-"""The API server takes no object above 3 MiB; a review holds the old and the new one."""
+PATIENCE_SECONDS: Final = 10.0
+"""For the body of a review. The API server sends it at once, and itself waits 5 s; whoever dribbles would have memory kept for it."""
 
 PROFILE_LOOKS: Final = 10
 PROFILE_LOOK_SECONDS: Final = 0.1
@@ -44,13 +44,23 @@ class Admission:
 
     path: Final = "/admit"
 
-    def __init__(self, client: Client, profiles: Callable[[], Mapping[str, AcceleratorProfile]], default_profile: str, *, namespace: str, service: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        profiles: Callable[[], Mapping[str, AcceleratorProfile]],
+        default_profile: str,
+        *,
+        namespace: str,
+        service: str,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._client = client
         self._profiles = profiles
         self._default_profile = default_profile
         self._namespace = namespace
         self._service = service
-        self.application = web.Application(client_max_size=LARGEST_REVIEW_BYTES)
+        self._patience_seconds = patience_seconds
+        self.application = web.Application()
         self.application.router.add_post("", self._admit)
 
     async def prepare(self) -> None:
@@ -77,10 +87,15 @@ class Admission:
 
     async def _admit(self, request: web.Request) -> web.Response:
         try:
-            asked = json.loads(await request.read())
-            question = asked["request"]
+            async with asyncio.timeout(self._patience_seconds):
+                content = await request.read()
+        except TimeoutError:
+            return web.Response(status=HTTPStatus.REQUEST_TIMEOUT)
+        try:
+            # In threads: whoever reaches the port may send MiBs that take seconds, and the Lease is renewed on the loop.
+            question = (await asyncio.to_thread(json.loads, content))["request"]
             await self._profile_arrives(question["object"])
-            answer = answered(question, Surroundings(self._profiles(), self._default_profile))
+            answer = await asyncio.to_thread(answered, question, Surroundings(self._profiles(), self._default_profile))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             # The object may hold what is nobody's business: of the error only its kind is logged.
             _log.warning("A review could not be read: %s", type(error).__name__)

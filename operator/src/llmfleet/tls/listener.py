@@ -22,6 +22,9 @@ RETRY_SECONDS: Final = 5.0
 """How soon again after a failure, or while something that should trust us is not there. An APIService that gets no answer counts as unavailable after 26 s,
 and from then on the deletion of every namespace in the cluster hangs."""
 
+LARGEST_BODY_BYTES: Final = 8 * 2**20
+"""The API server takes no object above 3 MiB; a review of admission holds the old and the new one."""
+
 _SHUTDOWN_SECONDS: Final = 5.0
 """Time for requests under way at the end; each is answered from memory."""
 
@@ -96,7 +99,8 @@ class Listener:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
         """Listen, and give the port; handshakes fail until the first `refresh`."""
-        root = web.Application()
+        # The outermost application's limit is the one that holds, whatever those below it say.
+        root = web.Application(client_max_size=LARGEST_BODY_BYTES)
         for api in self._apis:
             root.add_subapp(api.path, api.application)
         runner = web.AppRunner(root, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
