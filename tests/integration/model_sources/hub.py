@@ -53,6 +53,7 @@ class Rules:
     """Large files lie on another host, as far as a client can tell."""
     page: str | None = None
     """What every request is answered with, as a proxy does that wants a login."""
+    page_status: int = 200
     before_chunk: Callable[[str, int], None] | None = None
     """Called with file name and offset before each piece of a file is sent; may wait."""
 
@@ -149,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             broken, rules.broken = not limited and rules.broken > 0, rules.broken if limited else max(0, rules.broken - 1)
         parts = path.strip("/").split("/")
         if rules.page is not None:
-            self._page(rules.page)
+            self._page(rules.page_status, rules.page)
         elif limited:
             self._json(429, {"error": "Too many requests"}, {"Retry-After": rules.retry_after})
         elif broken:
@@ -286,8 +287,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _error(self, status: int, code: str | None, message: str) -> None:
         self._json(status, {"error": message}, {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})})
 
-    def _page(self, page: str) -> None:
-        self.send_response(200)
+    def _page(self, status: int, page: str) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()

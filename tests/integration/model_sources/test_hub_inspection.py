@@ -170,12 +170,34 @@ def test_a_mirror_without_sizes_is_asked_for_each_file(hub: Hub, commands: Comma
     assert commands.inspect("hf://acme/tiny").facts == plain
 
 
-def test_a_page_that_asks_for_a_login_is_told_as_that(hub: Hub, commands: Commands) -> None:
+SIBLING = {"rfilename": "config.json", "size": 2}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html>Please log in</html>",
+        "[" * 100_000,
+        *(
+            json.dumps({"id": "acme/tiny", "sha": "a" * 40, "siblings": [SIBLING], **wrong})
+            for wrong in ({"sha": 7}, {"siblings": [{**SIBLING, "size": "2"}]}, {"siblings": [{**SIBLING, "rfilename": ["a"]}]}, {"siblings": [{"size": 2}]})
+        ),
+    ],
+    ids=["login", "depth", "commit", "size", "name", "nameless"],
+)
+def test_an_answer_that_is_not_the_hubs_is_told_as_that(hub: Hub, commands: Commands, page: str) -> None:
     # Proxies and captive portals answer everything with 200 and a page of their own.
-    hub.rules.page = "<html>Please log in</html>"
+    hub.rules.page = page
     found = commands.inspect("hf://acme/tiny")
     assert (found.code, found.reason) == (75, "SourceUnreachable")
     assert f"{hub.url} answers with something that is no list of a repository's files" in found.told["message"]
+
+
+def test_what_a_mirror_does_not_know_is_told_with_the_path(hub: Hub, commands: Commands) -> None:
+    hub.rules.page, hub.rules.page_status = "{}", 404
+    found = commands.inspect("hf://acme/tiny")
+    assert found.reason == "ModelNotFound"
+    assert f"{hub.url} answers 404 for /api/models/acme/tiny" in found.told["message"]
 
 
 def test_text_that_no_encoding_takes_is_told_all_the_same(hub: Hub, commands: Commands) -> None:

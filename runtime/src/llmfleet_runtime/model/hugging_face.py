@@ -7,7 +7,7 @@ library's own ways do not; and a header needs no more than its range.
 import contextlib
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx2
 import huggingface_hub
@@ -25,6 +25,8 @@ _TIMEOUT: Final = httpx2.Timeout(60.0, connect=10.0)
 
 _CHUNK_BYTES: Final = 1 << 20
 
+_T = TypeVar("_T")
+
 
 class HuggingFace:
     """One repository."""
@@ -37,32 +39,22 @@ class HuggingFace:
 
     def listing(self) -> Listing:
         """The files of the revision; one request."""
-        with self._translated():
-            info = self._information()
-            self._commit = info.sha or self._commit
+        with self._translated(), _understood():
+            info = self._api.model_info(self._source.repository, revision=self._source.revision, files_metadata=True, timeout=30)
+            commit = _typed(info.sha, str) if info.sha is not None else None
+            self._commit = commit or self._commit
             files = []
             for sibling in info.siblings or ():
-                name, size_bytes = sibling.rfilename, sibling.size
+                name, size_bytes = _typed(sibling.rfilename, str), sibling.size
                 if sibling.lfs is not None:
                     self._digests[name] = Digest("sha256", sibling.lfs.sha256)
                 elif sibling.blob_id:
                     self._digests[name] = Digest("git", sibling.blob_id)
                 if size_bytes is None:  # some mirrors leave it out
                     size_bytes = huggingface_hub.get_hf_file_metadata(self._address(name)).size or 0
-                files.append(File(name, size_bytes, self._digests[name].value if name in self._digests else info.sha or ""))
-        return Listing(tuple(files), info.sha)
-
-    def _information(self) -> huggingface_hub.ModelInfo:
-        try:
-            return self._api.model_info(self._source.repository, revision=self._source.revision, files_metadata=True, timeout=30)
-        except errors.HFValidationError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:  # what the library makes of an answer that is not the hub's
-            endpoint = huggingface_hub.constants.ENDPOINT
-            raise ModelFailure(
-                Reason.SOURCE_UNREACHABLE,
-                f"{endpoint} answers with something that is no list of a repository's files; check HF_ENDPOINT, and whether a proxy wants a login",
-            ) from error
+                version = self._digests[name].value if name in self._digests else commit or ""
+                files.append(File(name, _typed(size_bytes, int), _typed(version, str)))
+        return Listing(tuple(files), commit)
 
     def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:
         """A range of a file; the hub sends us on to where it lies, without our token."""
@@ -125,13 +117,35 @@ class HuggingFace:
         if status in (401, 403):
             return refusals.access_denied(self._source, f"the hub answers {status}", anonymous=self._anonymous())
         if status == 404:
-            return ModelFailure(Reason.MODEL_NOT_FOUND, f"{self._source}: {endpoint} answers 404 for {error.request.url.path}; correct spec.model.source")
+            return ModelFailure(Reason.MODEL_NOT_FOUND, f"{self._source}: {endpoint} answers 404 for {error.response.url.path}; correct spec.model.source")
         if status == 429:
             return refusals.rate_limited(endpoint, _retry_after(error.response), anonymous=self._anonymous())
         return refusals.server_trouble(endpoint, status, error.server_message or "")
 
     def _anonymous(self) -> bool:
         return huggingface_hub.get_token() is None
+
+
+def _typed(value: object, kind: type[_T]) -> _T:
+    """What the library hands over unread."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """What is made of an answer that is not the hub's, in words."""
+    try:
+        yield
+    except errors.HFValidationError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFailure(
+            Reason.SOURCE_UNREACHABLE,
+            f"{huggingface_hub.constants.ENDPOINT} answers with something that is no list of a repository's files; "
+            "check HF_ENDPOINT, and whether a proxy wants a login",
+        ) from error
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
