@@ -381,6 +381,36 @@ def test_inputs_other_than_text_need_room_unless_they_are_turned_off() -> None:
     assert "encoded inputs" not in [term.name for term in planned(facts, "nvidia-h100-80gb", engine={"multimodal": {"limits": {"image": 0}}}).terms]
 
 
+def test_an_encoder_of_videos_too_runs_until_both_are_turned_off() -> None:
+    facts = described(**{**LLAMA_8B, "model_type": "qwen3_vl"}, vision_config={"hidden_size": 1152, "spatial_merge_size": 2})
+    half, none = (
+        {term.name for term in planned(facts, "nvidia-h100-80gb", engine={"multimodal": {"limits": off}}).terms}
+        for off in ({"image": 0}, {"image": 0, "video": 0})
+    )
+
+    assert "encoded inputs" in half
+    assert "encoded inputs" not in none
+
+
+def test_what_may_stay_unloaded_is_not_in_the_optimistic_bound() -> None:
+    facts = example("gemma-3-27b-it")
+    loaded, _ = sizes(planned(facts, "nvidia-h200-141gb"))
+    unloaded, _ = sizes(planned(facts, "nvidia-h200-141gb", engine={"multimodal": {"limits": {"image": 0}}}))
+
+    assert unloaded.low < loaded.low
+    assert unloaded.high == loaded.high
+
+
+@pytest.mark.parametrize("parts", [{"model": {"runner": "pooling"}}, {"parallelism": {"pipeline": 2}}])
+def test_what_does_not_sample_on_every_accelerator_has_no_least_of_it(parts: dict[str, Any]) -> None:
+    settings = {"maxBatchedTokens": 1024, "maxSequences": 1024, "enforceEager": True}
+    plain, other = (planned(LLAMA, "nvidia-h100-80gb", engine=settings, **given).activations for given in ({}, parts))
+
+    assert plain is not None
+    assert other is not None
+    assert other.low < plain.low
+
+
 @pytest.mark.parametrize(("method", "costs"), [("ngram", False), ("eagle3", True), ("medusa", True), ("draft_model", True)])
 def test_what_guesses_may_have_weights_of_its_own(method: str, costs: bool) -> None:
     found = planned(LLAMA, "nvidia-h100-80gb", engine={"speculative": {"method": method, "tokens": 3}})

@@ -16,6 +16,7 @@ from llmfleet.planning.architecture import Architecture, Experts, vision_config
 from llmfleet.planning.config_json import positive
 from llmfleet.planning.engine import Engine
 from llmfleet.planning.figures import GIB, MIB, NOTHING, Range, Term
+from llmfleet.planning.parameters import UNGATED
 
 _PROFILE: Final = "vLLM 0.32.0, v1/worker/gpu/model_runner.py (profile_run) and v1/worker/gpu_model_runner.py (_dummy_sampler_run)"
 
@@ -125,27 +126,37 @@ def _step(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, e
     """A layer over as many tokens as a step has; its attention and its wide part are not alive together."""
     tensor, tokens, element = spec.parallelism.tensor, engine.max_batched_tokens, engine.element_bytes
     hidden = architecture.hidden_size
-    heads = architecture.attention_heads * architecture.head_size + 2 * architecture.kv_heads * architecture.head_size
+    heads = expanded = architecture.attention_heads * architecture.head_size + 2 * architecture.kv_heads * architecture.head_size
     if architecture.latent is not None:
         latent = architecture.latent
-        heads = architecture.attention_heads * (2 * (latent.nope_size + latent.rope_size) + latent.value_size)
-    attention = heads // tensor
+        # Keys and values of all heads need not be made of the latent.
+        heads = architecture.attention_heads * (latent.nope_size + latent.rope_size + latent.value_size)
+        expanded = heads + architecture.attention_heads * (latent.nope_size + latent.rope_size)
+    attention = expanded // tensor
     wide = architecture.intermediate_size // tensor
     if architecture.experts is not None and architecture.experts.layers == len(architecture.layers):
         wide = architecture.experts.shared_intermediate_size // tensor
-    # The gate makes one of two streams; in a quantized model it may write fewer bytes.
-    gated = 2 * wide if facts.quantization is not None or spec.quantization.method is not None else 3 * wide
-    low = tokens * element * (2 * hidden + max(attention, gated))
+    low = tokens * element * (2 * hidden + max(heads // tensor, _least_wide(spec, facts, architecture) * wide))
     state = max((layer.state.conv_width for layer in architecture.layers if layer.state is not None), default=0) // tensor
     high = tokens * element * (6 * hidden + max(2 * (attention + 2 * state), ceil(4.5 * wide)))
     return Term("layers", Range(low, high), f"a layer over {tokens} tokens", _PROFILE)
+
+
+def _least_wide(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture) -> int:
+    """Streams of the wide part's width that are alive together at least."""
+    if not architecture.attention_heads or architecture.model_type in UNGATED:
+        return 0
+    # The gate makes one of two streams; in a quantized model it may write fewer bytes.
+    return 2 if facts.quantization is not None or spec.quantization.method is not None else 3
 
 
 def _sampling(spec: LLMServiceSpec, profile: AcceleratorProfile, architecture: Architecture, engine: Engine) -> Term:
     requests = min(engine.max_sequences, engine.max_batched_tokens)
     numbers = requests * architecture.vocabulary
     most = FIRST_RUNNER_LOGITS_BYTES if _first_runner(spec, profile) else LOGITS.high * engine.element_bytes
-    size = Range(numbers * LOGITS.low * engine.element_bytes, numbers * most)
+    # Models that make vectors sample nothing, and of several stages only the last one does.
+    least = 0 if spec.model.runner == "pooling" or spec.parallelism.pipeline > 1 else LOGITS.low * engine.element_bytes
+    size = Range(numbers * least, numbers * most)
     formula = f"{LOGITS.low * engine.element_bytes} to {most} bytes x {requests} requests x {architecture.vocabulary} tokens of the vocabulary"
     return Term("sampling", size, formula, _PROFILE)
 
@@ -182,13 +193,23 @@ _LARGEST_INPUT: Final = 16_384
 
 def _encoder(spec: LLMServiceSpec, facts: ModelFacts, engine: Engine) -> Range:
     """The encoder over as many inputs as fit into a step, or over the largest (v1/core/encoder_cache_manager.py, compute_mm_encoder_budget)."""
-    multimodal = spec.engine.multimodal
-    if multimodal is not None and multimodal.limits and not any(multimodal.limits.values()):
+    off = {kind for kind, most in (spec.engine.multimodal.limits if spec.engine.multimodal is not None else {}).items() if most == 0}
+    if _kinds(facts.config) <= off:
         return NOTHING
     vision = vision_config(facts.config)
     width = positive(vision, "hidden_size", "embed_dim", "width") or 1280
     tokens = max(engine.max_batched_tokens, _LARGEST_INPUT if positive(vision, "spatial_merge_size") else 0)
     return Range(0, tokens * _patches_per_token(facts.config, vision) * width * _ENCODER_NUMBERS * engine.element_bytes)
+
+
+_IMAGES_ALONE: Final = ("gemma3", "mistral3", "pixtral", "llama4", "mllama", "idefics3", "paligemma", "llava", "phi3_v", "aya_vision")
+"""Families with an encoder of images that take no video (model_executor/models, get_supported_mm_limits)."""
+
+
+def _kinds(config: Mapping[str, Any]) -> set[str]:
+    """Kinds of inputs that a model takes besides text: each is to be turned off before no encoder runs."""
+    kinds = {"image"} if config.get("model_type") in _IMAGES_ALONE else {"image", "video"}
+    return kinds | ({"audio"} if "audio_config" in config else set())
 
 
 def _patches_per_token(config: Mapping[str, Any], vision: Mapping[str, Any]) -> int:

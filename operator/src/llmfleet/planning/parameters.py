@@ -16,7 +16,7 @@ from llmfleet.planning.layers import Layer
 UNCERTAINTY: Final = 0.005
 """Biases, norms and what a family adds to the common shape: the largest deviation among the models of the test."""
 
-_UNGATED: Final = ("gpt2", "gpt_neox", "gpt_bigcode", "gptj", "opt", "bloom", "falcon", "phi", "starcoder2", "mpt", "nemotron", "nemotron_h")
+UNGATED: Final = ("gpt2", "gpt_neox", "gpt_bigcode", "gptj", "opt", "bloom", "falcon", "phi", "starcoder2", "mpt", "nemotron", "nemotron_h")
 """Families with two matrices in the feed-forward part instead of three."""
 
 
@@ -38,7 +38,7 @@ def count(architecture: Architecture) -> Parameters | None:
     """The weights of a model of the common shape; None for one that has states, whose projections differ from family to family."""
     if architecture.has_state or architecture.unmodelled or not architecture.attention_heads:
         return None
-    matrices = 2 if architecture.model_type in _UNGATED else 3
+    matrices = 2 if architecture.model_type in UNGATED else 3
     table = architecture.vocabulary * architecture.hidden_size
     experts = architecture.experts
     attention = sum(_attention(architecture, layer) for layer in architecture.layers)

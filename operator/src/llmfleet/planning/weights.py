@@ -96,6 +96,10 @@ def _loaded(group: TensorGroup, spec: LLMServiceSpec, facts: ModelFacts, element
     if group.part == "other":
         # Norms and scales in float32 may stay so.
         return Range(numbers * min(element_bytes, PLAIN_BYTES[group.dtype]), max(numbers * element_bytes, group.bytes))
+    if group.part == "vision":
+        # Some families hand an online method on to their encoder.
+        least = min((each for part in ("linear", "experts") if (each := _online_bytes(part, spec, facts)) is not None), default=element_bytes)
+        return Range(floor(numbers * least), numbers * element_bytes)
     each = _online_bytes(group.part, spec, facts)
     size = ceil(numbers * (element_bytes if each is None else each))
     return Range(size, size)
@@ -165,7 +169,9 @@ def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architect
         "other": Range(parts.other.low // tensor, parts.other.high),
     }
     # Every encoder but a few shares its layers out too (--mm-encoder-tp-mode).
-    vision = Range(parts.vision.low // tensor, parts.vision.high)
+    # An encoder whose kinds of input are turned off is not loaded (model_executor/models/interfaces.py, _mark_tower_model).
+    off = spec.engine.multimodal is not None and 0 in spec.engine.multimodal.limits.values()
+    vision = Range(0 if off else parts.vision.low // tensor, parts.vision.high)
     embedding = _spread(parts.embedding, Fraction(1, tensor), PADDING)
     head = _spread(parts.head, Fraction(1, tensor), PADDING)
     bills: list[dict[str, Range]] = []
