@@ -271,3 +271,19 @@ def test_workspaces_of_experts_stay_beside_the_step() -> None:
     # 8 experts x (2048 and 2048 numbers, and half as many quantized) x 2 bytes.
     assert size == 8192 * 8 * (2048 + 2048 + 1024) * 2
     assert {term.name: term.size.high for term in gathered.terms}["workspaces of experts"] == 2 * size
+
+
+@pytest.mark.parametrize(
+    ("width", "profile", "grows"),
+    [
+        pytest.param(768, "nvidia-h100-80gb", 0.0, id="six tiles of 128"),
+        pytest.param(704, "nvidia-h100-80gb", 0.02, id="five and a half"),
+        pytest.param(768, "amd-mi300x", 0.15, id="rows apart on AMD"),
+    ],
+)
+def test_experts_grow_where_their_sides_are_no_tiles(width: int, profile: str, grows: float) -> None:
+    terms = planned(described(**{**example("qwen3-30b-a3b").config, "moe_intermediate_size": width}), profile).terms
+    size = {term.name: term.size for term in terms}["experts"]
+
+    # Counted from shapes, which is exact to half a percent.
+    assert size.high / size.low == pytest.approx(1.01 * (1 + grows), abs=0.001)

@@ -50,7 +50,7 @@ def estimate(spec: LLMServiceSpec, facts: ModelFacts | None, profile: Accelerato
         why = "the model was not looked at" if facts is None else "its config.json does not say how many layers and heads it has"
         return _unknown(spec, profile, f"{why}: nothing can be reckoned, and nothing is refused")
     settings = engine(spec, described, profile)
-    known = _Known(spec, facts, profile, described, settings, weights(spec, facts, described, element_bytes=element_bytes(spec, described)))
+    known = _Known(spec, facts, profile, described, settings, weights(spec, facts, profile, described, element_bytes=element_bytes(spec, described)))
     return _reckoned(known)
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Any, Final
 
+from llmfleet.api.accelerator import AcceleratorProfile, Vendor
 from llmfleet.api.facts import ModelFacts, TensorGroup
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning import parameters
@@ -31,6 +32,9 @@ LOADED: Final = 192 * MIB
 
 EXPERT_PADDING: Final = 0.15
 """The same of four-bit experts, whose sides are padded to 128 or 256: 2880 to 3072 in gpt-oss (fused_moe/oracle/mxfp4.py)."""
+
+EXPERT_TILE: Final = 128
+"""Sides that kernels of other experts take as they are."""
 
 FOUR_BIT_EXPERTS: Final = ("mxfp4", "gpt_oss_mxfp4", "modelopt_fp4", "nvfp4_per_token")
 
@@ -57,12 +61,13 @@ class Weights:
     """The lines of the heaviest stage."""
 
 
-def weights(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, *, element_bytes: int) -> Weights | None:
+def weights(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, architecture: Architecture, *, element_bytes: int) -> Weights | None:
     """What the weights take on one accelerator of each stage; None where neither the files nor the config say.
 
     Args:
         spec: the service.
         facts: what is known of the model.
+        profile: its accelerator.
         architecture: its shape.
         element_bytes: bytes of the dtype that it is served in.
 
@@ -75,7 +80,7 @@ def weights(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture,
         parts, source = _from_total(spec, facts.weights.bytes, architecture), "size of the files"
     else:
         return None
-    return _shared_out(spec, facts, architecture, parts, source, element_bytes)
+    return _shared_out(spec, facts, profile, architecture, parts, source, element_bytes)
 
 
 def _from_files(spec: LLMServiceSpec, facts: ModelFacts, groups: list[TensorGroup], architecture: Architecture, element_bytes: int) -> Parts:
@@ -152,7 +157,9 @@ def _from_total(spec: LLMServiceSpec, size_bytes: int, architecture: Architectur
     return Parts(NOTHING, NOTHING, Range(size_bytes // ranks, size_bytes), NOTHING, NOTHING, NOTHING)
 
 
-def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architecture, parts: Parts, source: str, element_bytes: int) -> Weights:
+def _shared_out(
+    spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, architecture: Architecture, parts: Parts, source: str, element_bytes: int
+) -> Weights:
     parallelism = spec.parallelism
     tensor, pipeline, ranks = parallelism.tensor, parallelism.pipeline, parallelism.tensor * parallelism.data
     stages = stage_layers(len(architecture.layers), pipeline)
@@ -160,10 +167,9 @@ def _shared_out(spec: LLMServiceSpec, facts: ModelFacts, architecture: Architect
     parts = _without_predictors(spec, architecture, parts)
     quantized = facts.quantization is not None or spec.quantization.method is not None
     expert_share = Fraction(ceil(experts.routed / ranks), experts.routed) if experts is not None and parallelism.expert else Fraction(1, ranks)
-    four_bits = (spec.quantization.method or (facts.quantization or {}).get("quant_method")) in FOUR_BIT_EXPERTS
     whole = {
         "linear": _spread(parts.linear, Fraction(1, tensor), PADDING if quantized else 0),
-        "experts": _spread(parts.experts, expert_share, EXPERT_PADDING if four_bits else PADDING),
+        "experts": _spread(parts.experts, expert_share, _expert_padding(spec, facts, profile, architecture)),
         "copies": _copies(architecture, tensor=tensor, element_bytes=element_bytes),
         # Scales of quantized layers are shared like the layers, norms are not.
         "other": Range(parts.other.low // tensor, parts.other.high),
@@ -213,6 +219,17 @@ def _without_predictors(spec: LLMServiceSpec, architecture: Architecture, parts:
     head = Range(parts.head.low // (1 + predictors), parts.head.high)
     embedding = Range(parts.embedding.low // (1 + predictors), parts.embedding.high)
     return replace(parts, linear=linear, experts=experts, head=head, embedding=embedding)
+
+
+def _expert_padding(spec: LLMServiceSpec, facts: ModelFacts, profile: AcceleratorProfile, architecture: Architecture) -> float:
+    """Most that experts grow by: four-bit ones to tiles of 256, on AMD by 256 bytes a row, others to tiles of 128 where their sides are none."""
+    method = spec.quantization.method or (facts.quantization or {}).get("quant_method")
+    if method in FOUR_BIT_EXPERTS or profile.vendor is Vendor.AMD:
+        return EXPERT_PADDING
+    experts = architecture.experts
+    ranks = 1 if spec.parallelism.expert else spec.parallelism.tensor * spec.parallelism.data
+    whole = experts is not None and experts.intermediate_size % (ranks * EXPERT_TILE) == 0 and architecture.hidden_size % EXPERT_TILE == 0
+    return 0 if whole else PADDING
 
 
 def _left_by_loading(architecture: Architecture, element_bytes: int) -> Range:
