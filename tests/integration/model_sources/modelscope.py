@@ -23,6 +23,8 @@ class ModelScopeHub(ThreadingHTTPServer):
         self.root = root
         self.private: set[str] = set()
         self.token = ""
+        self.page: str | None = None
+        """What every request is answered with, as a proxy does that wants a login."""
         self.overstated_bytes = 0
         """Every file is listed as so much larger than it is."""
         self.ranges: list[tuple[str, str | None]] = []
@@ -41,6 +43,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
+        if self.server.page is not None:
+            self._answer(200, self.server.page.encode(), {})
+            return
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         parts = url.path.removeprefix("/api/v1/models/").split("/")

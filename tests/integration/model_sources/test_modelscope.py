@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_a_private_model_asks_for_a_secret_and_takes_its_token(modelscope_hub: M
     refused = commands.inspect("modelscope://acme/tiny", MODELSCOPE_API_TOKEN="other", LLMFLEET_CREDENTIALS="secret ms key token")
     assert "the token of secret ms key token (spec.model.credentials) is refused" in refused.told["message"]
     assert commands.inspect("modelscope://acme/tiny", MODELSCOPE_API_TOKEN="ms-token").code == 0
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["[]", "null", "[" * 100_000, *(json.dumps({"Code": 200, "Data": {"Files": files}}) for files in ("abc", [{"Path": "a", "Size": "x"}], [{"Path": ["a"]}]))],
+    ids=["list", "null", "depth", "files", "size", "name"],
+)
+def test_an_answer_that_is_not_the_hubs_is_told_as_that(modelscope_hub: ModelScopeHub, commands: Commands, page: str) -> None:
+    modelscope_hub.page = page
+    found = commands.inspect("modelscope://acme/tiny")
+    assert (found.code, found.reason) == (75, "SourceUnreachable")
+    assert f"{modelscope_hub.url} answers with something that is no list of a repository's files" in found.told["message"]
 
 
 def test_a_hub_that_is_not_there_is_told_as_that(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ library's own ways do not; and a header needs no more than its range.
 import contextlib
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final
 
 import httpx2
 import huggingface_hub
@@ -25,8 +25,6 @@ _TIMEOUT: Final = httpx2.Timeout(60.0, connect=10.0)
 
 _CHUNK_BYTES: Final = 1 << 20
 
-_T = TypeVar("_T")
-
 
 class HuggingFace:
     """One repository."""
@@ -39,13 +37,13 @@ class HuggingFace:
 
     def listing(self) -> Listing:
         """The files of the revision; one request."""
-        with self._translated(), _understood():
+        with self._translated(), refusals.understood(huggingface_hub.constants.ENDPOINT, "HF_ENDPOINT", errors.HFValidationError):
             info = self._api.model_info(self._source.repository, revision=self._source.revision, files_metadata=True, timeout=30)
-            commit = _typed(info.sha, str) if info.sha is not None else None
+            commit = refusals.typed(info.sha, str) if info.sha is not None else None
             self._commit = commit or self._commit
             files = []
             for sibling in info.siblings or ():
-                name, size_bytes = _typed(sibling.rfilename, str), sibling.size
+                name, size_bytes = refusals.typed(sibling.rfilename, str), sibling.size
                 if sibling.lfs is not None:
                     self._digests[name] = Digest("sha256", sibling.lfs.sha256)
                 elif sibling.blob_id:
@@ -53,7 +51,7 @@ class HuggingFace:
                 if size_bytes is None:  # some mirrors leave it out
                     size_bytes = huggingface_hub.get_hf_file_metadata(self._address(name)).size or 0
                 version = self._digests[name].value if name in self._digests else commit or ""
-                files.append(File(name, _typed(size_bytes, int), _typed(version, str)))
+                files.append(File(name, refusals.typed(size_bytes, int), refusals.typed(version, str)))
         return Listing(tuple(files), commit)
 
     def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:
@@ -124,28 +122,6 @@ class HuggingFace:
 
     def _anonymous(self) -> bool:
         return huggingface_hub.get_token() is None
-
-
-def _typed(value: object, kind: type[_T]) -> _T:
-    """What the library hands over unread."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is no {kind.__name__}")
-    return value
-
-
-@contextlib.contextmanager
-def _understood() -> Iterator[None]:
-    """What is made of an answer that is not the hub's, in words."""
-    try:
-        yield
-    except errors.HFValidationError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelFailure(
-            Reason.SOURCE_UNREACHABLE,
-            f"{huggingface_hub.constants.ENDPOINT} answers with something that is no list of a repository's files; "
-            "check HF_ENDPOINT, and whether a proxy wants a login",
-        ) from error
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

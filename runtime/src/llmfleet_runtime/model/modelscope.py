@@ -41,12 +41,14 @@ class ModelScope:
     def listing(self) -> Listing:
         """The files of the revision. Which commit that is the hub does not say: only a revision that was named is told."""
         files = []
-        with self._translated():
+        answered = (errors.HubError, requests.RequestException)  # some of which are ValueErrors too
+        with self._translated(), refusals.understood(self._api.legacy.endpoint, "MODELSCOPE_ENDPOINT", *answered):
             for entry in self._api.list_repo_files(self._source.repository, "model", revision=self._revision):
                 if entry.type != "tree":
-                    if entry.sha256:
-                        self._digests[entry.path] = Digest("sha256", entry.sha256)
-                    files.append(File(entry.path, entry.size or 0, entry.sha256 or ""))
+                    name, sha256 = refusals.typed(entry.path, str), refusals.typed(entry.sha256 or "", str)
+                    if sha256:
+                        self._digests[name] = Digest("sha256", sha256)
+                    files.append(File(name, entry.size or 0, sha256))
         return Listing(tuple(files), self._source.revision)
 
     def read(self, file: File, start: int, stop: int) -> Iterator[bytes]:

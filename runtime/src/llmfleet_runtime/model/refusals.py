@@ -1,9 +1,10 @@
 """What sources of every kind refuse, in words: the same case is told the same way, whatever the library calls it."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.source import Bucket, Repository
@@ -31,6 +32,8 @@ _NETWORK_TROUBLE: Final = (
     ),
 )
 """What the libraries' texts contain, what it means, and the remedy. The first that matches counts."""
+
+_T = TypeVar("_T")
 
 _ELSE: Final = ("the connection broke", "it is tried again; if it stays so, look at the network between this pod and the source")
 
@@ -83,6 +86,27 @@ def changed(source: Repository | Bucket, name: str) -> ModelFailure:
         Reason.CHECKSUM_MISMATCH,
         f"{source}: {name} was changed while it was being read; start again when nobody writes there, and give each version a path of its own",
     )
+
+
+@contextlib.contextmanager
+def understood(place: str, variable: str, *words: type[Exception]) -> Iterator[None]:
+    """What a hub's library makes of an answer that is not the hub's; `words` are the library's own errors, which say something else."""
+    try:
+        yield
+    except words:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFailure(
+            Reason.SOURCE_UNREACHABLE,
+            f"{place} answers with something that is no list of a repository's files; check {variable}, and whether a proxy wants a login",
+        ) from error
+
+
+def typed(value: object, kind: type[_T]) -> _T:
+    """A part of an answer that the library hands over unread; TypeError for what it cannot be."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
 
 
 def _texts(error: BaseException, depth: int = 6) -> Iterator[str]:
