@@ -273,6 +273,7 @@ def test_a_misspelt_value_is_refused_by_helm(tools: Tools) -> None:
         ("replica=2", "'replica' not allowed"),
         ("operator.logLevel=loud", "/operator/logLevel"),
         ("operator.workers=0", "/operator/workers"),
+        ("operator.healthPort=8443", "operator.healthPort and operator.tlsPort are both 8443"),
     ):
         assert words in tools.helm_refuses("template", "llmfleet", str(CHART), f"--set={change}")
 
