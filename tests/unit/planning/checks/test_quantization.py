@@ -216,7 +216,7 @@ def test_formats_that_vllm_knows_are_taken(config: dict[str, Any]) -> None:
 
 
 def test_formats_are_those_of_the_version() -> None:
-    fields = {"quantization": {"method": "online", "config": {"moe": {"weight": "nvfp4_per_token"}}}}
+    fields: dict[str, Any] = {"quantization": {"method": "online", "config": {"moe": {"weight": "nvfp4_per_token"}}}}
     assert said(quantization.settings, **fields) == ()
     assert "no format that vLLM knows" in refused(quantization.settings, engine={"version": "0.31.0"}, **fields)
 

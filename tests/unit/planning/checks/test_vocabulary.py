@@ -62,7 +62,7 @@ def test_no_plugin_brings_a_dtype() -> None:
 
 
 def test_of_a_version_without_a_catalogue_nothing_is_said() -> None:
-    fields = {"model": {"dtype": "float8"}, "quantization": {"method": "mine"}, "engine": {"version": "9.0.0", "image": "mine:1"}}
+    fields: dict[str, Any] = {"model": {"dtype": "float8"}, "quantization": {"method": "mine"}, "engine": {"version": "9.0.0", "image": "mine:1"}}
     assert said(unknown_names, **fields) == said(unknown_quantization, **fields) == ()
 
 
