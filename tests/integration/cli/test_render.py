@@ -14,7 +14,7 @@ from llmfleet.kube.kinds import kind_of
 from llmfleet.kube.ownership import covers, owned_paths
 from llmfleet.kube.schemas import Schemas
 from llmfleet.kube.slim import slim_child
-from llmfleet.resources.location import cache_directory
+from tests.integration.kubelet import Kubelet
 from tests.integration.operator_process import Operator, quiet, service
 
 RUNTIME_IMAGE = "registry.example/llmfleet-runtime:test"
@@ -41,15 +41,6 @@ def rendered(*arguments: str, given: object) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(done.stdout))
 
 
-def known(written: dict[str, Any]) -> str:
-    """A status that spares the operator the look at a model that does not exist, and its download."""
-    source = written["spec"]["model"]["source"]
-    model: dict[str, Any] = {"facts": {"source": source, "config": {"model_type": "llama"}}}
-    if "cache" in written["spec"]["model"]:
-        model["cache"] = {"claimName": f"{written['metadata']['name']}-models", "path": cache_directory(source), "complete": True}
-    return json.dumps({"status": {"model": model}})
-
-
 def _within(wanted: Any, live: Any) -> bool:
     """Whether everything wanted is there as it is wanted; the API server fills in the rest."""
     if isinstance(wanted, dict):
@@ -57,7 +48,7 @@ def _within(wanted: Any, live: Any) -> bool:
     return bool(wanted == live)
 
 
-async def test_what_is_rendered_is_what_is_applied(operator: Operator, client: Client, kubectl: Kubectl, namespace: str) -> None:
+async def test_what_is_rendered_is_what_is_applied(operator: Operator, kubelet: Kubelet, client: Client, kubectl: Kubectl, namespace: str) -> None:
     config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": namespace}, "data": {"a": "1"}}
     services = [service(name, namespace, **spec) for name, spec in SPECS.items()]
     kubectl.must("apply", "-f", "-", given=[config_map, *services])
@@ -65,9 +56,7 @@ async def test_what_is_rendered_is_what_is_applied(operator: Operator, client: C
     await quiet(operator, namespace)
     manifests: list[dict[str, Any]] = []
     for written in services:
-        name = written["metadata"]["name"]
-        kubectl.must("-n", namespace, "patch", f"llm/{name}", "--subresource=status", "--type=merge", "-p", known(written))
-        manifests += rendered(given=[kubectl.get("llm", name, namespace), config_map])
+        manifests += rendered(given=[kubectl.get("llm", written["metadata"]["name"], namespace), config_map])
     assert {manifest["kind"] for manifest in manifests} >= {"Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
 
     schemas = Schemas(client, {kind_of(manifest) for manifest in manifests})

@@ -100,3 +100,14 @@ def test_the_fleet_is_one_line_for_each() -> None:
     out = io.StringIO()
     status.show_fleet(Console(file=out, width=200, markup=False), [Service(RAW)])
     assert out.getvalue().splitlines()[1].split() == ["chat", "qwen", "False", "Loading", "2/3", "Tight", "0.32.0", "hf://a/b@main"]
+
+
+def test_what_a_pod_said_is_shown_and_not_obeyed_by_the_terminal() -> None:
+    condition = {"type": "Ready", "status": "False", "reason": "CrashLoop", "message": "\x1b]0;owned\x07 \x9b31m über"}
+    raw = {**RAW, "status": {**RAW["status"], "conditions": [condition]}}
+    console = Console(file=io.StringIO(), width=200)
+    status.show(console, Service(raw))
+    status.show_fleet(console, [Service(raw)])
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert r"\x1b]0;owned\x07 \x9b31m über" in printed
+    assert "\x1b" not in printed

@@ -25,3 +25,8 @@ def table(*columns: str, numbers: frozenset[str] = frozenset()) -> Table:
     for column in columns:
         made.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     return made
+
+
+def harmless(text: str) -> str:
+    """What pods and people wrote may hold a terminal's control sequences: they are shown, not obeyed."""
+    return "".join(character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in text)

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from llmfleet import names
-from llmfleet.cli.console import table
+from llmfleet.cli.console import harmless, table
 from llmfleet.planning.figures import gib
 
 Object = Mapping[str, Any]
@@ -123,7 +123,7 @@ def show_fleet(console: Console, services: Sequence[Service]) -> None:
     for service in services:
         status = _below(service.raw, "status")
         ready: Object = next((condition for condition in status.get("conditions", ()) if condition["type"] == names.ConditionType.READY), {})
-        lines.add_row(
+        cells = (
             service.namespace,
             service.name,
             ready.get("status", "Unknown"),
@@ -133,6 +133,7 @@ def show_fleet(console: Console, services: Sequence[Service]) -> None:
             _text(_at(status, "engine", "version")) or "",
             _text(_at(service.raw, "spec", "model", "source")) or "",
         )
+        lines.add_row(*map(harmless, cells))
     console.print(lines)
 
 
@@ -141,7 +142,7 @@ def show(console: Console, service: Service) -> None:
     console.print(f"{service.namespace}/{service.name}", style="bold")
     lines = table("FACT", "DECLARED", "COMPUTED", "REPORTED", "OBSERVED")
     for fact in facts(service):
-        lines.add_row(fact.fact, fact.declared or "", fact.computed or "", fact.reported or "", fact.observed or "")
+        lines.add_row(*(harmless(text or "") for text in (fact.fact, fact.declared, fact.computed, fact.reported, fact.observed)))
     console.print(lines)
     declared, observed = _at(service.raw, "metadata", "generation"), _at(service.raw, "status", "observedGeneration")
     if declared != observed:
