@@ -133,3 +133,9 @@ def test_facts_that_are_none_are_named(tmp_path: Path) -> None:
     assert done.status == 2
     assert "holds no model facts" in done.err
     assert "--config" in done.err
+
+
+@pytest.mark.parametrize("given", ["", "---\n", "# a comment\n---\n...\n", "just words\n"])
+def test_nothing_is_not_valid(given: str) -> None:
+    done = llmfleet("validate", "-f", "-", given=given)
+    assert done.status == 2

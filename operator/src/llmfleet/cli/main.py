@@ -106,6 +106,9 @@ def validate(filename: Files, facts: FactsFiles = None, default_profile: Default
     from llmfleet.cli.objects import surroundings
 
     given = documents.read(filename)
+    if not given.objects and not given.unreadable:
+        # As kubectl: a pipe whose other end has failed must not pass for a valid manifest.
+        raise CommandError("nothing to validate: there is no object in what was read")
     result = validation.validate(given, surroundings(given, default_profile, known.from_files(facts or [])))
     if output is OutputFormat.JSON:
         typer.echo(validation.as_json(result))
