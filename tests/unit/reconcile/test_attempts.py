@@ -97,3 +97,8 @@ def test_an_attempt_remembers_the_one_before() -> None:
     assert (found.number, found.before) == (3, Words("ModelNotFound", "x" * MAX_WORDS))
     assert len(words.text) == MAX_WORDS
     assert attempt(job(attempt="x", last_failure="{}"), []).before is None
+
+
+@pytest.mark.parametrize(("written", "number"), [("7", 7), ("0", 1), ("-1", 1), ("x", 1), ("9" * 5000, 1), ("٣", 1)])
+def test_an_attempts_number_may_have_been_edited(written: str, number: int) -> None:
+    assert attempt(job(attempt=written), []).number == number

@@ -1,6 +1,7 @@
 """One attempt of a Job at the model, as the cluster shows it: under way, done or failed, and in whose words."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,8 @@ from typing import Any, Final
 from llmfleet import names
 from llmfleet.reconcile.failures import Failure, ended, reason_and_message, worst
 from llmfleet.resources.blueprint import Manifest
+
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,5}")
 
 MAX_WORDS: Final = 1000
 """Characters of a failure that are kept: what fits status.model.unknown, with what is put around it."""
@@ -79,7 +82,7 @@ def attempt(job: Manifest, pods: Iterable[Manifest]) -> Attempt:
     alive = [pod for pod in known if pod.get("status", {}).get("phase") != "Failed"]
     return Attempt(
         uid=job["metadata"].get("uid", ""),
-        number=int(number) if number.isdecimal() else 1,
+        number=int(number) if _NUMBER.fullmatch(number) else 1,
         state=state,
         since_seconds=_seconds(at),
         started=any(_has_started(container) for pod in known for container in _containers(pod)),
