@@ -40,6 +40,17 @@ async def test_a_name_that_cannot_become_a_services_is_refused(name: str, operat
     assert "at most 50 characters" in answer.stderr
 
 
+async def test_the_class_of_a_claim_that_was_made_cannot_change(operator: Operator, kubectl: Kubectl, namespace: str) -> None:
+    def cached(**cache: str) -> dict[str, Any]:
+        return service("one", namespace, model={"source": "hf://org/tiny", "cache": cache})
+
+    assert kubectl("apply", "-f", "-", given=cached(storage="1Gi", storageClassName="fast")).returncode == 0
+    answer = kubectl("apply", "-f", "-", given=cached(storage="1Gi", storageClassName="slow"))
+    assert "the class of a claim cannot change" in answer.stderr
+    assert kubectl("apply", "-f", "-", given=cached(storage="2Gi", storageClassName="fast")).returncode == 0
+    assert kubectl("apply", "-f", "-", given=cached(claimName="other")).returncode == 0
+
+
 NAMED_IN_A_CONDITION: dict[str, tuple[dict[str, Any], str]] = {
     "cpu abc": ({"template": {"spec": {"containers": [{"name": "engine", "resources": {"limits": {"cpu": "abc"}}}]}}}, "must be a Kubernetes quantity"),
     "an owned flag": ({"engine": {"extraArgs": ["--port", "9"]}}, "--port"),

@@ -134,3 +134,9 @@ JSON = st.recursive(
 @given(JSON)
 def test_no_object_makes_it_crash(anything: Any) -> None:
     parse(stored(anything, status=anything))
+
+
+def test_the_value_of_a_variable_is_never_repeated() -> None:
+    (violation,) = refused({"model": {"source": "hf://a/b"}, "engine": {"env": [{"name": "KEY", "value": 1234567}]}})
+    assert violation.field == "spec.engine.env[0].value"
+    assert "1234567" not in violation.message

@@ -4,6 +4,7 @@ The API server has already refused most of what is wrong, but not everything tha
 may have been stored under an older one, and `llmfleet render` reads files that no server has seen.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
@@ -74,6 +75,10 @@ def _status(raw: object) -> LLMServiceStatus | None:
         return None
 
 
+_SECRET: Final = re.compile(r"\.env\[\d+\](\.value)?$")
+"""Fields whose value is not repeated, whatever is wrong with it: it may be a key."""
+
+
 def _violation(details: ErrorDetails, model: type[BaseModel], short_name: str) -> Violation:
     field = _path(details["loc"])
     if details["type"] == "missing":
@@ -81,7 +86,7 @@ def _violation(details: ErrorDetails, model: type[BaseModel], short_name: str) -
     if details["type"] == "extra_forbidden":
         remedy = _nearest(details["loc"], model) or f"remove it, or look up its name: kubectl explain {_explained(details['loc'][:-1], short_name)}"
         return Violation(field, "", f"is no field of {names.API_VERSION}", remedy)
-    return Violation(field, shown(details["input"]), _rule(details), "")
+    return Violation(field, "" if _SECRET.search(field) else shown(details["input"]), _rule(details), "")
 
 
 def _rule(details: ErrorDetails) -> str:

@@ -17,6 +17,7 @@ MAX_LENGTH_EXPECTED: Final = "must be a number of tokens (4096, 16k for 16000, 1
 CREDENTIALS_ONE: Final = "credentials name exactly one of secretKeyRef (a token or a key file) and secretRef (all keys become environment variables)"
 CACHE_ONE: Final = "cache names exactly one of claimName (a claim that exists) and storage (a claim that is made)"
 CACHE_CLASS: Final = "storageClassName goes with storage: a claim that exists has its class already"
+CACHE_CLASS_STAYS: Final = "the class of a claim cannot change: make a claim of the other class and name it by claimName"
 
 
 def _max_length(value: object) -> int | str:
@@ -78,7 +79,15 @@ class Cache(Wire):
     """A claim that is filled with the model once, by a Job; engines read it and ask no hub."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(("has(self.claimName) != has(self.storage)", CACHE_ONE), ("!has(self.storageClassName) || has(self.storage)", CACHE_CLASS))
+        json_schema_extra=rules(
+            ("has(self.claimName) != has(self.storage)", CACHE_ONE),
+            ("!has(self.storageClassName) || has(self.storage)", CACHE_CLASS),
+            (
+                "!has(self.storage) || !has(oldSelf.storage) || has(self.storageClassName) == has(oldSelf.storageClassName)"
+                " && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+                CACHE_CLASS_STAYS,
+            ),
+        )
     )
 
     claim_name: ObjectName | None = None
