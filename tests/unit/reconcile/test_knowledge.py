@@ -285,3 +285,8 @@ def test_a_download_that_is_tried_again_is_shown_as_failing_until_it_gets_somewh
     assert shown(downloaded(again)) == (Reason.MODEL_UNAVAILABLE, False)
     assert shown(downloaded(again, progress=Progress(0, 0))) == (Reason.DOWNLOADING, False)
     assert shown(downloaded(again, progress=Progress(1, 2))) == (Reason.DOWNLOADING, False)
+
+
+def test_a_pod_that_its_node_gave_up_is_no_fault_of_the_model() -> None:
+    assert shown(downloaded(attempt(failing=Words("Evicted", "the node was low on memory")))) == (Reason.MODEL_UNAVAILABLE, False)
+    assert shown(inspected(failed("Evicted"))) == (Reason.INSPECTING, False)

@@ -20,8 +20,8 @@ from llmfleet.scrape.download import Progress
 DEFINITE: Final = frozenset({"ModelNotFound", "RevisionNotFound", "ModelAccessDenied", "InvalidModel", "IncompleteModel"})
 """Reasons of the runtime (docs/model-inspection.md) with which an engine would end just so."""
 
-PASSING: Final = frozenset({"SourceUnreachable", "RateLimited"})
-"""Reasons of the runtime that may pass soon."""
+PASSING: Final = frozenset({"SourceUnreachable", "RateLimited", "Evicted", "Preempting", "Terminated"})
+"""Reasons that may pass soon: of the runtime, and of the kubelet, which takes a pod off a node that is short of something or shuts down."""
 
 QUICK_ATTEMPTS: Final = 3
 """At a source that may answer again soon; each attempt has a patience of half a minute itself."""
