@@ -15,7 +15,8 @@ def manifest(kind: str, namespace: str) -> Object:
         "name": "x",
         "labels": {names.LABEL_MANAGED_BY: names.MANAGED_BY, names.LABEL_SERVICE: "x"},
         "ownerReferences": [
-            {"apiVersion": names.API_VERSION, "kind": "LLMService", "name": "x", "uid": "11111111-2222", "controller": True, "blockOwnerDeletion": True}
+            # Of a kind that no cluster knows: what belongs to nobody of a known kind, the garbage collector takes away under the test.
+            {"apiVersion": "example.com/v1", "kind": "Owner", "name": "x", "uid": "11111111-2222", "controller": True, "blockOwnerDeletion": True}
         ],
     }
     api_version, content = CONTENT[kind]
