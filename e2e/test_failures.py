@@ -12,7 +12,8 @@ FAILURES: dict[str, tuple[dict[str, Any], str, str, bool]] = {
     "node": ({"template": {"spec": {"nodeSelector": {"no-such": "label"}}}}, "Unschedulable", "didn't match Pod's node affinity/selector", False),
     # Of a version without a catalogue nothing is known: what vLLM refuses is then told by vLLM.
     "argument": ({"engine": {"version": "0.99.0", "extraArgs": ["--no-such-flag"]}}, "CrashLoop", "--no-such-flag", True),
-    "length": ({"model": {"maxLength": 1_000_000}}, "CrashLoop", "max_model_len", True),
+    # Told as soon as the model is known, and before anything is started.
+    "length": ({"model": {"maxLength": 1_000_000}}, "Invalid", "spec.model.maxLength", True),
 }
 """Name: changes of the example, reason, part of the message, whether waiting is in vain."""
 
