@@ -11,7 +11,7 @@ def test_an_uninstall_keeps_the_models_and_lets_namespaces_be_deleted_at_once(fl
         "apiVersion": "llmfleet.dev/v1alpha1",
         "kind": "LLMService",
         "metadata": {"name": "kept", "namespace": namespace},
-        "spec": {"model": {"source": "hf://owner/model"}, "replicas": 0},
+        "spec": {"model": {"source": "pvc://models/tiny"}, "replicas": 0},
     }
     fleet.kubectl.must("apply", "-f", "-", given=service)
     fleet.kubectl.must("-n", namespace, "wait", "--for=condition=Ready", "llm/kept", "--timeout=60s")
