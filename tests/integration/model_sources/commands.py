@@ -69,7 +69,13 @@ class Commands:
     @contextmanager
     def fetching(self, source: str, directory: Path, *options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """A fetch under way; killed at the end where it still runs."""
-        process = self._start("fetch", source, str(directory), *options, environment=environment)
+        with self.running("fetch", source, str(directory), *options, **environment) as process:
+            yield process
+
+    @contextmanager
+    def running(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+        """A command under way; killed at the end where it still runs."""
+        process = self._start(*arguments, environment=environment)
         try:
             yield process
         finally:

@@ -19,9 +19,6 @@ from llmfleet.resources.location import CLAIM_SUFFIX, FETCH_RESOURCES, cache_cla
 from llmfleet.resources.restricted import container_security, pod_security
 from llmfleet.resources.template_merge import merged
 
-INSPECTION_SECONDS: Final = 600
-"""Longest inspection: it reads some files' beginnings in seconds; the rest is for pulling the image and for a claim to be attached."""
-
 DOWNLOAD_RETRIES: Final = 10
 """Attempts of one Job after the first, each after twice the delay of the last (10 s to 6 min, the Job controller's): about an hour of a source that
 cannot be reached. Every one goes on where the last ended."""
@@ -60,7 +57,6 @@ def inspection(blueprint: Blueprint) -> Manifest:
     labels = {**blueprint.owner.labels, names.LABEL_ROLE: names.ROLE_INSPECT}
     job = {
         "backoffLimit": 0,
-        "activeDeadlineSeconds": INSPECTION_SECONDS,
         "ttlSecondsAfterFinished": KEPT_SECONDS,
         "template": _template(blueprint, labels, container, volumes),
     }

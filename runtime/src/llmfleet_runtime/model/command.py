@@ -16,7 +16,7 @@ from typing import Any, Final
 from llmfleet_runtime import http_server
 from llmfleet_runtime.failures import Failure, write_termination_message
 from llmfleet_runtime.model.cache import Marker
-from llmfleet_runtime.model.failure import ModelFailure
+from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.fetching import fetch, sentence
 from llmfleet_runtime.model.inspection import inspect
 from llmfleet_runtime.model.message import encode, termination_message
@@ -24,6 +24,10 @@ from llmfleet_runtime.model.progress import Progress
 from llmfleet_runtime.model.source import Source
 from llmfleet_runtime.model.store import open_store
 from llmfleet_runtime.settings import ENVIRONMENT_TERMINATION_LOG
+
+INSPECTION_SECONDS: Final = 600
+"""Longest inspection, which reads some files' beginnings in seconds. Counted here and not by the Job: what has not begun, for want of a Secret or a claim, is
+no slow source."""
 
 TERMINATED: Final = 128 + signal.SIGTERM
 """Exit code after SIGTERM: a Job must not take a fetch that was stopped for one that is done."""
@@ -33,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 def run_inspect(source: Source) -> int:
     """Print the facts of a model; the exit code."""
+    signal.signal(signal.SIGALRM, _out_of_time)
+    signal.alarm(INSPECTION_SECONDS)
     return _run(lambda: _inspect(source))
 
 
@@ -77,16 +83,23 @@ def _run(command: Callable[[], bytes]) -> int:
     # huggingface_hub would ask its hub which agents there are, and keep the answer below HOME.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     signal.signal(signal.SIGTERM, _terminated)
-    path = Path(os.environ.get(ENVIRONMENT_TERMINATION_LOG, "/dev/termination-log"))
     try:
         message = command()
     except ModelFailure as error:
-        failure = Failure(error.reason, error.message, error.exit_code)
-        _log.error("%s: %s", failure.reason, failure.message)
-        _leave(lambda: write_termination_message(path, failure))
-        return failure.exit_code
-    _leave(lambda: path.write_bytes(message))
+        return _failed(error)
+    _leave(lambda: _termination_log().write_bytes(message))
     return 0
+
+
+def _failed(error: ModelFailure) -> int:
+    failure = Failure(error.reason, error.message, error.exit_code)
+    _log.error("%s: %s", failure.reason, failure.message)
+    _leave(lambda: write_termination_message(_termination_log(), failure))
+    return failure.exit_code
+
+
+def _termination_log() -> Path:
+    return Path(os.environ.get(ENVIRONMENT_TERMINATION_LOG, "/dev/termination-log"))
 
 
 def _leave(write: Callable[[], object]) -> None:
@@ -100,3 +113,9 @@ def _terminated(number: int, frame: FrameType | None) -> None:
     """End at once: threads that wait for the network would hold up the end, and what is on the disk is good for the next attempt as it is."""
     os.write(2, b"llmfleet: told to stop\n")  # A signal may come in the middle of a line of the log.
     os._exit(TERMINATED)
+
+
+def _out_of_time(number: int, frame: FrameType | None) -> None:
+    """Say so and end at once, for the same reason."""
+    message = f"the source has not told in {INSPECTION_SECONDS} s what the model is; see whether it answers slowly, or the way to it is narrow"
+    os._exit(_failed(ModelFailure(Reason.SOURCE_UNREACHABLE, message)))
