@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -65,9 +66,9 @@ async def test_a_queue_brings_a_second_replica_and_it_answers_too(fleet: Fleet, 
     load = fleet.chat(url, NAME, requests=2_000, concurrency=32, max_tokens=256)
     try:
         await eventually(lambda: _wanted(fleet, namespace) == 2, within_seconds=90, what="the HPA asks for a second replica")
-        decision = fleet.service(NAME, namespace)["status"]["autoscaling"]
-        assert decision["demand"] == 2
-        assert "in flight / (8 slots + 4 queue) per replica" in decision["lastDecision"]["reason"]
+        # The HPA may be there before the status is.
+        decided = await eventually(lambda: _decision(fleet, namespace), within_seconds=30)
+        assert "in flight / (8 slots + 4 queue) per replica" in decided["lastDecision"]["reason"]
     finally:
         # The window keeps the second replica; without the load it has a processor to start on.
         load.terminate()
@@ -115,6 +116,13 @@ async def test_deleted_it_leaves_nothing(fleet: Fleet, namespace: str) -> None:
         return True
 
     await eventually(gone, within_seconds=120)
+
+
+def _decision(fleet: Fleet, namespace: str) -> dict[str, Any]:
+    """The status of the scaler once it asks for two."""
+    decision: dict[str, Any] = fleet.service(NAME, namespace)["status"]["autoscaling"]
+    assert decision["demand"] == 2, decision
+    return decision
 
 
 def _in_flight(fleet: Fleet, namespace: str, *, stopping: bool = False) -> float:
