@@ -28,6 +28,10 @@ WEBHOOKS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:llmfleet"
 
 
+PATIENCE_SECONDS = 240
+"""Of one command: the API server takes its time to let a definition go that is a few seconds old, above all on a busy machine."""
+
+
 @dataclass(frozen=True)
 class Tools:
     """Helm and kubectl on one cluster."""
@@ -39,7 +43,7 @@ class Tools:
         # A home of its own: both keep what a server offers there, by its address, and another test's server may have had the same port.
         environment = {**os.environ, "KUBECONFIG": self.kubeconfig, "HOME": str(Path(self.kubeconfig).parent)}
         command = [str(self.programs[program]), *arguments]
-        return subprocess.run(command, env=environment, input=given, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, env=environment, input=given, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
 
     def helm(self, *arguments: str) -> str:
         done = self.run("helm", *arguments)
