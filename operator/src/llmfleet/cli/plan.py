@@ -17,10 +17,9 @@ from llmfleet.cli.facts import HOW, from_config
 from llmfleet.planning.checks import Subject, findings
 from llmfleet.planning.figures import Range, gib, gib_range
 from llmfleet.planning.parse import parse
-from llmfleet.planning.plan import Plan, Verdict, plan
+from llmfleet.planning.plan import Plan, Verdict
 from llmfleet.planning.review import Surroundings, facts_of
 from llmfleet.planning.violation import Violation
-from llmfleet.vllm import versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +91,12 @@ def compare(raw: Mapping[str, Any], around: Surroundings, accelerators: Sequence
     facts = from_config(config, spec.model.source) if config is not None else facts_of(service, around)
     planned = []
     for name in accelerators or [spec.accelerator.profile or around.default_profile]:
-        if (profile := around.profiles.get(name)) is None:
+        if name not in around.profiles:
             known = ", ".join(sorted(around.profiles))
             raise CommandError(f"there is no accelerator profile {name}; there are {known}: choose one, or give yours with -f")
         wanted = spec.model_copy(update={"accelerator": spec.accelerator.model_copy(update={"profile": name})})
         subject = Subject(name=service.metadata.name, spec=wanted, profiles=around.profiles, default_profile=around.default_profile, facts=facts)
-        planned.append(Planned(name, plan(wanted, facts, profile, spec.engine.version or versions.DEFAULT), findings(subject)))
+        planned.append(Planned(name, subject.plan, findings(subject)))
     return Comparison(service.metadata.namespace, service.metadata.name, spec.model.source, facts, tuple(planned))
 
 

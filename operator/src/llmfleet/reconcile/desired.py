@@ -12,7 +12,7 @@ from llmfleet.api.v1alpha1 import LLMServiceSpec, LLMServiceStatus
 from llmfleet.names import Reason
 from llmfleet.planning.checks import Subject, findings, violations
 from llmfleet.planning.parse import parse
-from llmfleet.planning.plan import Plan, plan
+from llmfleet.planning.plan import Plan
 from llmfleet.planning.violation import Violation
 from llmfleet.reconcile.knowledge import Knowledge, Waiting
 from llmfleet.resources import location, model_jobs
@@ -134,8 +134,7 @@ def drafted(raw: Manifest, installation: Installation, configuration: Mapping[st
 def decided(draft: Draft, knowledge: Knowledge | None = None) -> Accepted | Refused:
     """Check a draft against what is known of its model; None is a model that nobody looked at and nobody waits for."""
     subject, blueprint = replace(draft.subject, facts=knowledge.facts if knowledge is not None else None), draft.blueprint
-    arithmetic = plan(blueprint.spec, subject.facts, blueprint.profile, subject.version)
-    found = findings(subject)
+    found, arithmetic = findings(subject), subject.plan
     if refusals := tuple(violation for violation in found if not violation.warning):
         return Refused(refusals, arithmetic)
     return Accepted(

@@ -12,7 +12,7 @@ from llmfleet.names import Reason
 from llmfleet.planning import reserved
 from llmfleet.planning.checks.check import check
 from llmfleet.planning.checks.subject import Subject
-from llmfleet.planning.plan import Plan, Verdict, plan
+from llmfleet.planning.plan import Plan, Verdict
 from llmfleet.planning.violation import Violation
 
 SMALLEST_KV_CACHE: Final = 1024**2
@@ -22,9 +22,7 @@ SMALLEST_KV_CACHE: Final = 1024**2
 @check("model.maxLength", "parallelism.tensor", "quantization.method", "quantization.kvCache", "accelerator.profile", "engine.memoryUtilization")
 def does_it_fit(subject: Subject) -> Iterator[Violation]:
     """A model that does not fit even by the kindest estimate is refused before an accelerator is taken; what is unknown is never refused."""
-    if subject.profile is None or subject.facts is None:
-        return
-    estimated = plan(subject.spec, subject.facts, subject.profile, subject.version)
+    estimated = subject.plan
     field, value = _too_much(estimated, subject)
     if estimated.verdict is Verdict.DOES_NOT_FIT:
         yield Violation(field, value, estimated.reason, _changes(estimated), reason=Reason.DOES_NOT_FIT)

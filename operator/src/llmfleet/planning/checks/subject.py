@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from llmfleet.api.accelerator import AcceleratorProfile, Vendor
 from llmfleet.api.facts import ModelFacts
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning.architecture import Architecture, architecture, text_config
+from llmfleet.planning.plan import Plan, plan
 from llmfleet.vllm import versions
 from llmfleet.vllm.catalogue import Catalogue, catalogue
 
@@ -18,9 +20,9 @@ EXPERTS: Final = ("num_experts", "moe_num_experts", "n_routed_experts", "num_loc
 """Fields of a config.json by which vLLM knows a mixture of experts (transformers_utils/model_arch_config_convertor.py, get_num_experts)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Subject:
-    """What the checks look at."""
+    """What the checks look at; what several of them ask is worked out once."""
 
     name: str
     """Name of the LLMService."""
@@ -73,16 +75,21 @@ class Subject:
         capability = self.profile.compute_capability if self.profile else None
         return None if capability is None else int(capability.replace(".", ""))
 
-    @property
+    @cached_property
     def architecture(self) -> Architecture | None:
         """The shape of the model; None if it is not known."""
         return architecture(self.facts) if self.facts else None
 
-    @property
+    @cached_property
     def environment(self) -> Mapping[str, str]:
         """Variables of the engine whose values are known: the profile's, and over them those of spec.engine.env."""
         own = {variable.name: variable.value for variable in self.spec.engine.env if variable.value is not None}
         return {**(self.profile.env if self.profile else {}), **own}
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the model needs of memory; Unknown without facts, or without a profile."""
+        return plan(self.spec, self.facts, self.profile or AcceleratorProfile(), self.version)
 
     @property
     def is_dense(self) -> bool:
