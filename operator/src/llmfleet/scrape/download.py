@@ -1,13 +1,12 @@
 """How far the download of a model is: the JSON that its Job's pod gives at `/report`, described in docs/model-inspection.md."""
 
-import json
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
 from llmfleet.scrape.engine import Target, get
-from llmfleet.scrape.report import PATH, MalformedReportError
+from llmfleet.scrape.report import PATH, document_of
 
 MAX_BYTES: Final = 16 * 1024
 """Most that is read of an answer, which has some hundred bytes."""
@@ -46,12 +45,7 @@ async def read_progress(client: aiohttp.ClientSession, target: Target) -> Progre
 
 def parse(content: bytes) -> Progress:
     """The progress in an answer; a field of another type than documented counts as absent."""
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise MalformedReportError(f"not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise MalformedReportError("not a JSON object")
+    document = document_of(content)
     sizes = document.get("bytes")
     done, total = (_count(sizes.get(part)) for part in ("done", "total")) if isinstance(sizes, dict) else (None, None)
     return Progress(done or 0, total or 0, _count(document.get("bytesPerSecond")), _count(document.get("secondsLeft")))

@@ -32,14 +32,20 @@ class Report:
     """KV cache on one accelerator."""
 
 
-def parse(content: bytes) -> Report:
-    """The report in an answer; a field of another type than documented counts as absent."""
+def document_of(content: bytes) -> Mapping[str, object]:
+    """The JSON object of an answer; MalformedReportError where it is none."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise MalformedReportError(f"not JSON: {error}") from error
     if not isinstance(document, dict):
         raise MalformedReportError("not a JSON object")
+    return document
+
+
+def parse(content: bytes) -> Report:
+    """The report in an answer; a field of another type than documented counts as absent."""
+    document = document_of(content)
     return Report(
         max_sequences=_count(document, "limits", "maxSequences"),
         kv_tokens=_count(document, "kvCache", "tokens"),
