@@ -14,6 +14,8 @@ import yaml
 from e2e.cluster.controlplane import ControlPlane
 from e2e.kubectl import Kubectl
 from llmfleet.kube.client import Client
+from llmfleet.server import connection
+from llmfleet.server.watching import watch_settings
 from tests.integration import operator_process
 from tests.integration.kubelet import Kubelet, at_work
 
@@ -64,6 +66,15 @@ async def kubelet(client: Client) -> AsyncIterator[Kubelet]:
     """Pods of Jobs come to their end; a test may say to which."""
     async with at_work(client) as running:
         yield running
+
+
+@pytest.fixture
+async def account(installed: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    """The client of the operator, with its rights."""
+    monkeypatch.setenv("KUBECONFIG", str(installed))
+    info = connection.login(watch_settings())
+    async with connection.session(info) as session:
+        yield Client(lambda: (session, info.server))
 
 
 @pytest.fixture

@@ -3,28 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-
-import pytest
 
 from e2e.kubectl import Kubectl
 from llmfleet.api.accelerator import built_in_profiles
 from llmfleet.kube.client import Client
-from llmfleet.server import connection
 from llmfleet.server.admission import Admission
-from llmfleet.server.watching import watch_settings
 from llmfleet.tls.listener import Listener
 from tests.integration.admission.conftest import REGISTRATION, SECRET, SERVICE, Webhook
 from tests.integration.operator_process import NAMESPACE
-
-
-@pytest.fixture
-async def account(installed: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    """The client of the operator, with its rights."""
-    monkeypatch.setenv("KUBECONFIG", str(installed))
-    info = connection.login(watch_settings())
-    async with connection.session(info) as session:
-        yield Client(lambda: (session, info.server))
 
 
 @asynccontextmanager

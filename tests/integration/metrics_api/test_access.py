@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -19,8 +18,6 @@ from e2e.waiting import eventually
 from llmfleet.kube.client import Client
 from llmfleet.metrics_api.api import MetricsApi
 from llmfleet.metrics_api.application import Missing, Value
-from llmfleet.server import connection
-from llmfleet.server.watching import watch_settings
 from llmfleet.tls.listener import Listener
 from tests.integration.metrics_api.conftest import API_SERVICE, SECRET, SERVICE, InstallApi
 from tests.integration.operator_process import NAMESPACE, free_port, writes
@@ -36,15 +33,6 @@ class Serving:
     server: Listener
     port: int
     number: int
-
-
-@pytest.fixture
-async def account(installed: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
-    """The client of the operator, with its rights."""
-    monkeypatch.setenv("KUBECONFIG", str(installed))
-    info = connection.login(watch_settings())
-    async with connection.session(info) as session:
-        yield Client(lambda: (session, info.server))
 
 
 @asynccontextmanager
