@@ -14,6 +14,7 @@ from llmfleet.api.quantity import quantity_bytes
 from llmfleet.api.v1alpha1 import LLMServiceSpec
 from llmfleet.planning.architecture import Architecture
 from llmfleet.planning.figures import GIB
+from llmfleet.vllm.flag_values import human_integer
 
 DEFAULT_UTILIZATION: Final = 0.92
 """--gpu-memory-utilization (config/cache.py)."""
@@ -133,10 +134,7 @@ def _checkpoint_kv_dtype(quantization: Mapping[str, Any]) -> str:
 
 def tokens(length: int | str) -> int:
     """A number of tokens as people write it: `16k` is 16000, `16K` is 16384."""
-    if isinstance(length, int):
-        return length
-    factor = {"k": 1000, "K": 1024, "m": 1000**2, "M": 1024**2}.get(length[-1])
-    return int(length) if factor is None else int(length[:-1]) * factor
+    return length if isinstance(length, int) else human_integer(length)
 
 
 def _batch_defaults(spec: LLMServiceSpec, profile: AcceleratorProfile) -> tuple[int, int]:
