@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from e2e import host_engines
 from e2e.cluster import tiny_model, vllm_environment
 from e2e.fleet import Fleet
 from e2e.host_engines import HostEngines
+from e2e.ports import free_port
 from e2e.readback import Readback, disagreements
 from e2e.variants import CLAIM, OBJECTS, ON_THE_NODE, VARIANTS, Variant
 from e2e.waiting import eventually
@@ -52,7 +52,7 @@ def test_vllm_starts_on_this_machine_with_exactly_what_was_asked(variant: Varian
     blueprint = Blueprint(Owner("variants", variant.name, "uid"), service.spec, built_in_profiles()["cpu"], "image", Platform("runtime", 3), {})
     pod = children(blueprint)[0]["spec"]["template"]["spec"]
     wanted = host_engines.order(pod, claims={CLAIM: tiny_model.ensure().parent}, objects=OBJECTS, scratch=scratch)
-    said = engines.read(wanted, port=_free_port(), key=variant.key, pooling=variant.pooling, within_seconds=150)
+    said = engines.read(wanted, port=free_port(), key=variant.key, pooling=variant.pooling, within_seconds=150)
     assert [
         *disagreements(variant, said, model=f"/models/{variant.model}"),
         *missed_tokens(variant, plan(service.spec, facts(variant.model), blueprint.profile, vllm_environment.VLLM_VERSION), said),
@@ -111,9 +111,3 @@ def missed_tokens(variant: Variant, planned: Plan, said: Readback) -> Iterator[s
             yield f"KV cache: planned {tokens}, vLLM has {said.kv_tokens}"
     elif (tokens.low, tokens.high) != (said.kv_tokens or 0, said.kv_tokens or 0):
         yield f"KV cache: planned {tokens}, vLLM has {said.kv_tokens}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

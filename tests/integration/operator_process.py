@@ -5,7 +5,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import yaml
 from e2e.cluster import binaries
 from e2e.cluster.controlplane import ControlPlane, owner_mark
 from e2e.kubectl import Kubectl
+from e2e.ports import free_port
 from e2e.waiting import eventually
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import LLMSERVICE
@@ -229,9 +229,3 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
     found = next((item for item in status.get("conditions", ()) if item["type"] == kind), None)
     assert found is not None, status
     return dict(found)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -10,8 +10,9 @@ import pytest
 
 from e2e.cluster.controlplane import ControlPlane
 from e2e.kubectl import Kubectl
+from e2e.ports import free_port
 from e2e.waiting import eventually
-from tests.integration.operator_process import NAMESPACE, Operator, free_port, rendered_chart, service
+from tests.integration.operator_process import NAMESPACE, Operator, rendered_chart, service
 
 SECRET = "llmfleet-certificate"
 SERVICE = "llmfleet"

@@ -14,13 +14,14 @@ import pytest
 
 from e2e.cluster.controlplane import ControlPlane
 from e2e.kubectl import Kubectl
+from e2e.ports import free_port
 from e2e.waiting import eventually
 from llmfleet.kube.client import Client
 from llmfleet.metrics_api.api import MetricsApi
 from llmfleet.metrics_api.application import Missing, Value
 from llmfleet.tls.listener import Listener
 from tests.integration.metrics_api.conftest import API_SERVICE, SECRET, SERVICE, InstallApi
-from tests.integration.operator_process import NAMESPACE, free_port, writes
+from tests.integration.operator_process import NAMESPACE, writes
 
 ROOT = "/apis/custom.metrics.k8s.io/v1beta2"
 METRICS = ("demand", "queue_depth", "in_flight")

@@ -8,13 +8,14 @@ import pytest
 
 from e2e.cluster.controlplane import ControlPlane
 from e2e.kubectl import Kubectl
+from e2e.ports import free_port
 from e2e.waiting import eventually, throughout
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER
 from tests.integration.kubelet import Kubelet
 from tests.integration.metrics_api.conftest import API_SERVICE, InstallApi
 from tests.integration.metrics_api.nodes import Nodes, nodes
-from tests.integration.operator_process import Operator, condition, free_port, service, status_of
+from tests.integration.operator_process import Operator, condition, service, status_of
 
 SLOTS = 8
 AUTOSCALING = {"minReplicas": 1, "maxReplicas": 4, "queueDepth": {"target": 4}, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}

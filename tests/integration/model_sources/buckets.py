@@ -20,6 +20,7 @@ import boto3
 from botocore.config import Config
 
 from e2e.cluster import binaries
+from e2e.ports import free_port
 
 ACCESS_KEY, SECRET_KEY = "AKIATEST", "test-secret"
 REGION = "us-east-1"
@@ -96,11 +97,6 @@ def running(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 class S3Bucket:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.ports import free_port
 from tests.integration.model_sources import buckets, models
 from tests.integration.model_sources.buckets import GcsBucket, S3Bucket, Server
 from tests.integration.model_sources.commands import Commands
@@ -100,7 +101,7 @@ def test_a_shard_that_is_missing_is_named(scheme: str, bucket: S3Bucket | GcsBuc
 
 
 def test_a_server_that_is_not_there_is_told_as_that(scheme: str, tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{buckets.free_port()}"
+    url = f"http://127.0.0.1:{free_port()}"
     environment = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"} if scheme == "s3" else {"STORAGE_EMULATOR_HOST": url}
     found = Commands(tmp_path, environment).inspect(f"{scheme}://models/llama")
     assert (found.reason, found.code) == ("SourceUnreachable", 75)

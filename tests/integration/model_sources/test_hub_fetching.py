@@ -4,7 +4,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from e2e.ports import free_port
 from tests.integration.model_sources import models
 from tests.integration.model_sources.commands import PATIENCE_SECONDS, Commands
 from tests.integration.model_sources.hub import Hub
@@ -64,11 +64,6 @@ def report(port: int) -> Any:
         return None
     finally:
         connection.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 def contents(directory: Path) -> dict[str, str]:
