@@ -57,6 +57,9 @@ LABEL_SERVICE: Final = f"{GROUP}/service"
 LABEL_ROLE: Final = f"{GROUP}/role"
 """What a pod or a Job is for: `engine`, `inspect` or `download`. Part of the selectors: a user's labels never are."""
 
+LABEL_REVISION: Final = f"{GROUP}/revision"
+"""On the pod template: hash of its content, so that a pod tells which specification it runs without a look at its ReplicaSet."""
+
 ROLE_ENGINE: Final = "engine"
 """A pod that runs vLLM and answers requests."""
 
@@ -98,8 +101,20 @@ INSPECT_CONTAINER: Final = "inspect"
 DOWNLOAD_CONTAINER: Final = "download"
 """Container of a download's pods."""
 
-ADAPTER_CONTAINER: Final = "adapter-"
-"""Init containers that fetch adapters, with the adapter's place in spec.adapters.items behind it."""
+ADAPTERS_CONTAINER: Final = "adapters-"
+"""Sidecars that fetch the adapters, one for each set of credentials, numbered; 0 has the model's, or none."""
+
+ADAPTERS_SUFFIX: Final = "-adapters"
+"""The ConfigMap that lists the adapters is `<name>-adapters`."""
+
+ADAPTERS_KEY: Final = "adapters.json"
+"""Its only key."""
+
+ADAPTERS_LIST_DIR: Final = "/adapter-list"
+"""Where that ConfigMap is mounted in the engine's container and the sidecars."""
+
+VOLUME_ADAPTERS_LIST: Final = "llmfleet-adapter-list"
+"""Volume at ADAPTERS_LIST_DIR."""
 
 COMPILE_CACHE_CONTAINER: Final = "compile-cache"
 """Init container that makes the directory for compiled graphs on the cache's claim."""
@@ -202,6 +217,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     ACCEPTED = "Accepted"
     MODEL_READY = "ModelReady"
+    ADAPTERS_READY = "AdaptersReady"
     AVAILABLE = "Available"
     AUTOSCALING_ACTIVE = "AutoscalingActive"
 
@@ -253,6 +269,16 @@ class Reason(StrEnum):
     """The workload cannot create pods (quota, pod security, missing account); the message is the controller's."""
     CONFIG_ERROR = "ConfigError"
     """A Secret, ConfigMap or key that the pod refers to does not exist."""
+    DEGRADED = "Degraded"
+    """The new specification fails to start; replicas of the one before serve on. The message names both."""
+    HELD = "Held"
+    """The revision failed three times without a single answer: nothing more is tried until the specification changes."""
+    ADAPTERS_LOADED = "AdaptersLoaded"
+    """Every replica that answers has loaded every adapter."""
+    ADAPTERS_LOADING = "AdaptersLoading"
+    """Adapters are being fetched or loaded."""
+    ADAPTER_FAILED = "AdapterFailed"
+    """An adapter cannot be fetched or loaded; the model and the other adapters answer."""
     SCALING = "Scaling"
     """The HPA reads the demand and scales."""
     NO_METRIC = "NoMetric"

@@ -18,7 +18,7 @@ MOUNT_PATHS: Final = (
 OPEN_PATHS: Final = (names.TMP_DIR, names.HOME_DIR)
 """Those below which people may mount; what lies in the others is read-only or counted."""
 
-CONTAINERS: Final = re.compile(rf"{names.ENGINE_CONTAINER}|{names.RUNTIME_CONTAINER}|{names.COMPILE_CACHE_CONTAINER}|{names.ADAPTER_CONTAINER}[0-9]+")
+CONTAINERS: Final = re.compile(rf"{names.ENGINE_CONTAINER}|{names.RUNTIME_CONTAINER}|{names.COMPILE_CACHE_CONTAINER}|{names.ADAPTERS_CONTAINER}[0-9]+")
 """Names of the pod's containers and init containers."""
 
 PORTS: Final[Mapping[int, str]] = MappingProxyType({names.ENGINE_PORT: "vLLM's", names.LAUNCHER_PORT: "the launcher's"})

@@ -175,7 +175,7 @@ class _Locator:
         given = credentials.access(mine, origin.scheme, f"{names.VOLUME_CREDENTIALS}-{index}")
         self._volumes += given.volumes
         container: Manifest = {
-            "name": f"{names.ADAPTER_CONTAINER}{index}",
+            "name": f"{names.ADAPTERS_CONTAINER}{index}",
             "image": self._blueprint.platform.runtime_image,
             "command": ["python3", "-m", "llmfleet_runtime", "fetch", adapter.source, path],
             "env": credentials.fetching_environment(mine, given, self._spec.engine.env),

@@ -21,6 +21,8 @@ DURATION_PATTERN: Final = r"^([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$"
 DURATION_EXPECTED: Final = "must be a duration in hours, minutes and seconds such as 90s, 5m or 1h30m"
 
 
+Duration = Annotated[str, Matching(DURATION_PATTERN, DURATION_EXPECTED), Field(min_length=2, max_length=16)]
+
 VERSION_PATTERN: Final = r"^[0-9]+\.[0-9]+\.[0-9]+([-.+a-z0-9]*)?$"
 VERSION_EXPECTED: Final = "must be a version of vLLM in three numbers, without a v, such as 0.32.0"
 
@@ -203,6 +205,10 @@ class Engine(Wire):
     """Answers that follow a grammar. Default: vLLM's."""
     seed: Annotated[int, Field(ge=0, le=4_294_967_295)] | None = None
     """Seed of sampling. Default: vLLM's (0)."""
+    max_request_size: Quantity = "64Mi"
+    """Largest body of a request; larger ones get 413. Pictures and videos travel in it. Default: 64Mi."""
+    start_timeout: Duration = "1h"
+    """Longest time from an engine's start to its first answer, downloads of its own included; one that takes longer is ended as failed. Default: 1h."""
     extra_args: Annotated[list[Annotated[str, Field(min_length=1, max_length=4096)]], Field(max_length=128)] = Field(default_factory=list)
     """Further arguments of `vllm serve`, one item each, appended last. Flags that a field owns are refused with the field's name."""
     env: Annotated[list[EnvVar], Field(max_length=128, json_schema_extra=list_map("name"))] = Field(default_factory=list)
@@ -216,16 +222,28 @@ class Engine(Wire):
             raise ValueError(ONE_MEMORY)
         return self
 
+    @property
+    def start_timeout_seconds(self) -> int:
+        """The start timeout in seconds."""
+        return _seconds(self.start_timeout)
+
 
 class Rollout(Wire):
     """How replicas are replaced."""
 
-    drain_timeout: Annotated[str, Matching(DURATION_PATTERN, DURATION_EXPECTED), Field(min_length=2, max_length=16)] = "5m"
+    strategy: Literal["Auto", "Recreate"] = "Auto"
+    """Auto adds a replica of the new specification where the cluster has room for one more, and replaces one at a time where it has not. Recreate ends
+    every replica before the first new one starts: nothing answers in between. Default: Auto."""
+    drain_timeout: Duration = "5m"
     """Longest time that a replica on its way out keeps answering the requests it has: 90s, 5m, 1h30m. Default: 5m."""
 
     @property
     def drain_timeout_seconds(self) -> int:
         """The drain timeout in seconds."""
-        match = re.match(DURATION_PATTERN, self.drain_timeout)
-        hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in match.groups()) if match else (0, 0, 0)
-        return hours * 3600 + minutes * 60 + seconds
+        return _seconds(self.drain_timeout)
+
+
+def _seconds(duration: str) -> int:
+    match = re.match(DURATION_PATTERN, duration)
+    hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in match.groups()) if match else (0, 0, 0)
+    return hours * 3600 + minutes * 60 + seconds

@@ -45,6 +45,28 @@ class Endpoint(Wire):
     """Names that clients may ask for."""
 
 
+class Phase(Wire):
+    """A part of an engine's start."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    """What was done: Preflight, Imports, Weights, KVCache, Compilation, Graphs, Warming."""
+    seconds: Count
+    """How long it took, in whole seconds."""
+
+
+class LastFailure(Wire):
+    """How an engine ended last that nobody had told to end."""
+
+    reason: Annotated[str, Field(max_length=128)]
+    """The launcher's classified reason; docs/troubleshooting.md has each."""
+    message: Annotated[str, Field(max_length=4096)] = ""
+    """The engine's own words, and the remedy."""
+    state: Annotated[str, Field(max_length=32)] | None = None
+    """Where it was in its life: Preflight, Starting, Warming, Serving or Draining."""
+    pod: Annotated[str, Field(max_length=253)]
+    """The pod, whose log has the rest."""
+
+
 class EngineStatus(Wire):
     """What runs."""
 
@@ -54,6 +76,51 @@ class EngineStatus(Wire):
     """Image of the engine's container."""
     arguments: Annotated[list[Annotated[str, Field(max_length=MAX_ARGUMENT_CHARACTERS)]], Field(max_length=512)] = Field(default_factory=list)
     """The effective arguments of `vllm serve`."""
+    reported_version: Annotated[str, Field(max_length=64)] | None = None
+    """vLLM's version, as it says itself."""
+    startup: Annotated[list[Phase], Field(max_length=16)] = Field(default_factory=list)
+    """What the start of the slowest replica took."""
+    last_failure: LastFailure | None = None
+    """How an engine ended last that nobody had told to end; absent where none did."""
+
+
+class AdapterStatus(Wire):
+    """One adapter, over all replicas."""
+
+    name: Annotated[str, Field(max_length=253)]
+    """Name that clients ask for."""
+    state: Literal["Loading", "Loaded", "Failed"]
+    """Loaded is loaded by every replica that answers; Failed by at least one of them not, and waiting does not help."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """Why it is not loaded."""
+
+
+class Held(Wire):
+    """A revision that is not tried any more."""
+
+    state: Annotated[str, Field(max_length=32)]
+    """Where in its life the engine failed: Preflight, Starting, Warming."""
+    pod: Annotated[str, Field(max_length=253)]
+    """The pod that failed."""
+    reason: Annotated[str, Field(max_length=128)]
+    """The launcher's classified reason."""
+    message: Annotated[str, Field(max_length=4096)] = ""
+    """The engine's own words, and the remedy."""
+
+
+class RolloutStatus(Wire):
+    """How the replicas are brought to the newest revision."""
+
+    revision: Annotated[str, Field(max_length=63)]
+    """Revision of the pod template that this is about; pods carry it as label llmfleet.dev/revision."""
+    strategy: Literal["Surge", "InPlace", "Recreate"]
+    """Surge adds a replica before one goes, InPlace replaces one at a time, Recreate ends all before the first starts."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """Why, and what is waited for."""
+    served: bool = False
+    """A replica of this revision has answered."""
+    held: Held | None = None
+    """The revision failed three times without a single answer: nothing more is tried until the specification changes."""
 
 
 class CacheStatus(Wire):
@@ -195,6 +262,10 @@ class LLMServiceStatus(Wire):
     """Label selector of the serving pods; read by the scale subresource."""
     engine: EngineStatus | None = None
     """What runs."""
+    rollout: RolloutStatus | None = None
+    """How the replicas are brought to the newest revision."""
+    adapters: Annotated[list[AdapterStatus], Field(max_length=64, json_schema_extra=list_map("name"))] = Field(default_factory=list)
+    """Each adapter of the specification."""
     model: ModelStatus | None = None
     """What is known of the model, and where it lies."""
     plan: PlanStatus | None = None
