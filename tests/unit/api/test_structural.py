@@ -83,7 +83,7 @@ def test_the_schema_holds_no_default() -> None:
 
 def test_keys_of_list_maps_are_required_fields_of_their_items() -> None:
     lists = {path: schema for path, schema in NODES if schema.get("x-kubernetes-list-type") == "map"}
-    assert {path.rsplit(".", 1)[1] for path in lists} == {"env", "items", "conditions"}
+    assert {path.rsplit(".", 1)[1] for path in lists} == {"env", "items", "conditions", "adapters"}
     for schema in lists.values():
         assert set(schema["x-kubernetes-list-map-keys"]) <= set(schema["items"]["required"])
 

@@ -48,7 +48,7 @@ def test_a_warning_refuses_nothing() -> None:
 def test_an_unknown_field_comes_with_the_names_that_are_near() -> None:
     done = llmfleet("validate", "-f", "-", given=GOOD + "  modle: {}\n  engine: {maxSequence: 3}\n  maxLength: 5\n")
     assert [line.partition("v1alpha1; ")[2] for line in done.err.splitlines()] == [
-        "did you mean maxSequences?",
+        "did you mean maxSequences, maxRequestSize?",
         "did you mean model?",
         "did you mean spec.model.maxLength?",
     ]

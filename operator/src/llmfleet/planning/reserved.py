@@ -11,7 +11,7 @@ from llmfleet import names
 
 MOUNT_PATHS: Final = (
     *(names.RUNTIME_DIR, names.SHM_DIR, names.TMP_DIR, names.HOME_DIR, names.MODEL_DIR, names.CLAIMS_DIR, names.IMAGES_DIR),
-    *(names.ADAPTERS_DIR, names.CHAT_TEMPLATE_DIR, names.CREDENTIALS_DIR, names.COMPILE_CACHE_DIR),
+    *(names.ADAPTERS_DIR, names.ADAPTERS_LIST_DIR, names.CHAT_TEMPLATE_DIR, names.CREDENTIALS_DIR, names.COMPILE_CACHE_DIR),
 )
 """Where the operator mounts. A path below /tmp or /home/vllm is free: a volume for the engine's own downloads belongs there."""
 

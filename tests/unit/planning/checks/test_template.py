@@ -127,7 +127,7 @@ def test_limits_that_hold_the_accelerators_cannot_be_taken_away() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "name"), [("initContainers", "runtime"), ("initContainers", "adapter-0"), ("initContainers", "engine"), ("containers", "runtime")]
+    ("part", "name"), [("initContainers", "runtime"), ("initContainers", "adapters-0"), ("initContainers", "engine"), ("containers", "runtime")]
 )
 def test_the_operators_containers_are_not_touched(part: str, name: str) -> None:
     assert fields_found(checks.reserved_containers, **pod(**{part: [{"name": "mine"}, {"name": name}]})) == [f"{ROOT}.{part}[1].name"]
@@ -188,7 +188,7 @@ def test_the_operators_volumes_are_not_mounted_elsewhere() -> None:
             "/models/../models/x",
         ),
         *("/data/../models", "/models/../models/x"),
-        *("/adapters", "/claims/x", "/images", "/chat-template/x", "/credentials", "/compile-cache/x"),
+        *("/adapters", "/adapter-list", "/claims/x", "/images", "/chat-template/x", "/credentials", "/compile-cache/x"),
     ],
 )
 def test_a_mount_over_or_into_the_operators_is_refused(path: str) -> None:
