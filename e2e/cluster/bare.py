@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -28,7 +29,7 @@ from e2e.cluster.containerd import Containerd
 from e2e.cluster.filelock import exclusive
 from e2e.cluster.locations import cache_folder, state_folder
 from e2e.cluster.node import Node
-from e2e.cluster.processes import Program, Supervisor
+from e2e.cluster.processes import Process, Program, Supervisor
 from e2e.cluster.progress import say, step
 from e2e.cluster.provider import ACCELERATOR, Component
 from e2e.cluster.readiness import ApiClient, NotReadyError, wait_until
@@ -36,6 +37,7 @@ from e2e.cluster.readiness import ApiClient, NotReadyError, wait_until
 _PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "pause")
 _READY_SECONDS = 120.0  # seen: 4 for the API server, 5 for a node, 8 for DNS; a busy machine takes several times that
 MAX_NODES = 8
+_DRAIN_SECONDS = 60
 _ALWAYS_LOADED = ("pause", "coredns")
 
 
@@ -68,11 +70,15 @@ class BareCluster:
             settings = self._settings(paths)
             self._state.mkdir(parents=True, exist_ok=True)
             self._end_unrecorded()
-            if any(not network.namespace_exists(node) for node in self._nodes):
+            if any(not network.namespace_exists(node) for node in (self._nodes[0], *self._present_nodes())):
                 self._end_everything()  # processes of a namespace that is gone, or half of a first start: begin again
+            if any(not network.namespace_exists(node) for node in self._nodes):
                 with step("network namespaces, bridge and routes"):
                     network.ensure(self._nodes)
             self._start_control_plane(settings)
+            for node in self._all_nodes():
+                if node not in self._nodes and node.state.is_dir():  # the folder goes last, so a removal that was killed is repeated
+                    self._remove_node(node, settings)
             addons.apply_pod_policy(self._client())
             sysctls.remember(self._state / "sysctls.json")
             for node in self._nodes:
@@ -160,6 +166,11 @@ class BareCluster:
         client.apply(volume, "persistentvolumes")
         client.apply(volume_claim, "persistentvolumeclaims")
 
+    def processes_of(self, container_id: str) -> Sequence[Process]:
+        """See ClusterProvider."""
+        name = container_id.removeprefix("containerd://")
+        return [process for node in self._present_nodes() for process in node_processes.processes_of(node, name)]
+
     def inside(self, command: Sequence[str]) -> list[str]:
         """See ClusterProvider."""
         # Marked, so that what a killed test started there is found and ended.
@@ -204,6 +215,19 @@ class BareCluster:
         images.ensure(_ALWAYS_LOADED, Containerd(node))
         self._ensure(node_processes.kubelet(node, settings), node_processes.kube_proxy(node, settings))
         self._wait(node.name, lambda: self._node_is_ready(node), needs=[f"kubelet-{node.name}", program.name])
+
+    def _remove_node(self, node: Node, settings: ControlPlaneSettings) -> None:
+        """Take a node away as an administrator would: drained first, so that its pods go on elsewhere."""
+        with step(f"remove {node.name}"):
+            drain = ("drain", node.name, "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--grace-period=5", f"--timeout={_DRAIN_SECONDS}s")
+            # What does not let itself be evicted in time ends with the node.
+            subprocess.run([settings.binaries["kubectl"], f"--kubeconfig={settings.kubeconfig}", *drain], capture_output=True, check=False)
+            self._supervisor.stop([f"kubelet-{node.name}", f"kube-proxy-{node.name}", f"containerd-{node.name}"], grace_seconds=3.0)
+            node_processes.end_pods(node)
+            self._client().request("DELETE", f"/api/v1/nodes/{node.name}")
+            node_processes.remove_traces(node)
+            network.remove_node(node)
+            mounts.remove_tree(node.state)
 
     def _start_dns(self) -> None:
         client = self._client()

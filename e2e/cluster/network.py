@@ -33,15 +33,20 @@ def ensure(nodes: Sequence[Node]) -> None:
 def remove(nodes: Sequence[Node]) -> None:
     """Remove what `ensure` made; what is not there is no error."""
     for node in nodes:
-        if namespace_exists(node):
-            _ip("netns", "delete", node.namespace)
-        if _exists(node.host_interface):  # the kernel removes it with its peer, only not at once
-            subprocess.run(["ip", "link", "delete", node.host_interface], capture_output=True, check=False)
+        remove_node(node)
     if _exists(BRIDGE):
         _ip("link", "delete", BRIDGE)
     if _NAMESPACES.is_dir() and not any(_NAMESPACES.iterdir()):  # `ip netns add` makes it, and mounts it on itself, for the first namespace
         mounts.unmount_below(_NAMESPACES)
         _NAMESPACES.rmdir()
+
+
+def remove_node(node: Node) -> None:
+    """Remove what belongs to one node; the others' routes to its pods lead to nobody then."""
+    if namespace_exists(node):
+        _ip("netns", "delete", node.namespace)
+    if _exists(node.host_interface):  # the kernel removes it with its peer, only not at once
+        subprocess.run(["ip", "link", "delete", node.host_interface], capture_output=True, check=False)
 
 
 def namespace_exists(node: Node) -> bool:

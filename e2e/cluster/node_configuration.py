@@ -110,6 +110,7 @@ def kubelet(node: Node, pki: Pki) -> str:
         "clusterDomain": "cluster.local",
         "resolvConf": "",
         "failSwapOn": False,
+        "syncFrequency": "10s",  # a mounted ConfigMap follows its object within this time, not within the usual minute: tests wait for it
         "evictionHard": {},  # a developer's full disk must not evict the pods under test
         "imageGCHighThresholdPercent": 100,  # nothing could pull a deleted image again
         "imageMinimumGCAge": "8760h",

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import shutil
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from e2e.cluster import kubeconfig, mounts, node_configuration, processes
@@ -70,7 +71,7 @@ def end_pods(node: Node) -> int:
     """
     ended = 0
     for _ in range(_ROUNDS):
-        found = _container_processes(node)
+        found = _processes_in(_container_groups(node))
         if not found:
             break
         processes.terminate(found, grace_seconds=0.0)
@@ -78,15 +79,19 @@ def end_pods(node: Node) -> int:
     return ended
 
 
-def _container_processes(node: Node) -> list[Process]:
-    found: dict[int, Process] = {}
-    for group in _container_groups(node):
-        for file in group.rglob("cgroup.procs"):
-            with contextlib.suppress(OSError):  # a group that vanishes while we look
-                for pid in map(int, file.read_text().split()):
-                    ticks = processes.start_ticks(pid)
-                    if ticks is not None:
-                        found[pid] = Process(pid, ticks)
+def processes_of(node: Node, container_id: str) -> list[Process]:
+    """Return the processes of one container; none when it is another node's, or has ended."""
+    return _processes_in(group for group in _container_groups(node) if group.name == container_id)
+
+
+def _processes_in(groups: Iterable[Path]) -> list[Process]:
+    found: dict[int, Process] = {}  # control groups of version 1 name each process once per controller
+    for file in (file for group in groups for file in group.rglob("cgroup.procs")):
+        with contextlib.suppress(OSError):  # a group that vanishes while we look
+            for pid in map(int, file.read_text().split()):
+                ticks = processes.start_ticks(pid)
+                if ticks is not None:
+                    found[pid] = Process(pid, ticks)
     return list(found.values())
 
 

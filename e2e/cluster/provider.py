@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from e2e.cluster.processes import Process
+
 ACCELERATOR = "nvidia.com/gpu"
 
 
@@ -23,7 +25,7 @@ class ClusterProvider(Protocol):
     """A cluster that can be made, filled and removed. Every method may be repeated, also after it was killed half-way."""
 
     def up(self) -> None:
-        """Make the cluster, or complete it; return when nodes and DNS are ready."""
+        """Make the cluster, complete it, or take away nodes that it has too many; return when nodes and DNS are ready."""
 
     def down(self, *, purge: bool = False) -> None:
         """Remove the cluster and every trace of it on the machine; with `purge` also what would make the next `up` quick."""
@@ -45,6 +47,9 @@ class ClusterProvider(Protocol):
 
     def ensure_model(self, namespace: str, claim: str) -> None:
         """Make the claim, in an existing namespace, whose volume holds the tiny model in the folder `tiny`."""
+
+    def processes_of(self, container_id: str) -> Sequence[Process]:
+        """Return the processes of a running container, by the id that its pod's status gives, for those who kill one."""
 
     def inside(self, command: Sequence[str]) -> list[str]:
         """Return the command so that it runs on this machine, but where the addresses of Services and pods are routed."""
