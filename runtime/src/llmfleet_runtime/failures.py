@@ -8,12 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from llmfleet_runtime.failure_patterns import GENERIC, PATTERNS, Reason
+from llmfleet_runtime.failure_patterns import GENERIC, PATTERNS, REMEDIES, Reason
 
 MESSAGE_BYTES: Final = 4096
 """Longest termination message that the kubelet takes (kubernetes, pkg/kubelet/container/runtime.go: MaxContainerTerminationMessageLength)."""
 
-_COMPILED: Final = tuple((row.reason, re.compile(row.pattern)) for row in PATTERNS)
+_COMPILED: Final = tuple((row, re.compile(row.pattern)) for row in PATTERNS)
 _GENERIC: Final = re.compile(GENERIC)
 
 
@@ -24,8 +24,16 @@ class Failure:
     reason: StrEnum
     """failure_patterns.Reason for an engine."""
     message: str
+    """What went wrong, in the engine's words where it has any."""
+    remedy: str
+    """What to do, in one sentence with the names of our fields; empty where the message ends with it."""
     exit_code: int
     """Exit code of the container."""
+
+
+def remedy_of(reason: Reason) -> str:
+    """What to do about a failure of which nothing but the reason is known."""
+    return REMEDIES[reason]
 
 
 def classify(exit_code: int, lines: Sequence[str], secrets: Iterable[str] = ()) -> Failure:
@@ -35,18 +43,21 @@ def classify(exit_code: int, lines: Sequence[str], secrets: Iterable[str] = ()) 
     """
     ended = f"killed by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
     telling = [line for line in lines if not _GENERIC.search(line)]
-    reason, message = next(_matches(telling), None) or (None, telling[0] if telling else "")
-    if not message:
-        reason, message = next(_matches(lines), None) or (None, lines[0] if lines else "")
-    if reason is None:
+    found = next(_matches(telling), None)
+    if found is None and not telling:
+        found = next(_matches(lines), None)
+    if found is not None:
+        reason, message, remedy = found
+    else:
         reason = Reason.ENGINE_DIED if exit_code <= 0 else Reason.INVALID_ARGUMENT if exit_code == 2 else Reason.ENGINE_FAILED
+        message, remedy = next(iter(telling or lines), ""), remedy_of(reason)
     if not message:
         message = f"the engine ended by itself ({ended}) and said no reason"
         if exit_code == -9:
             message += "; the kernel kills so where the container's memory limit is exceeded"
     for secret in secrets:
-        message = message.replace(secret, "***")
-    return Failure(reason, message, container_exit_code(exit_code))
+        message, remedy = message.replace(secret, "***"), remedy.replace(secret, "***")
+    return Failure(reason, message, remedy, container_exit_code(exit_code))
 
 
 def container_exit_code(exit_code: int) -> int:
@@ -57,20 +68,25 @@ def container_exit_code(exit_code: int) -> int:
     return 128 - exit_code if exit_code < 0 else exit_code or 1
 
 
-def write_termination_message(path: Path, failure: Failure) -> None:
-    """Write the failure for the kubelet: one JSON object of at most 4096 bytes; OSError where the file cannot be written."""
+def write_termination_message(path: Path, failure: Failure, state: str = "") -> None:
+    """Write the failure for the kubelet: one JSON object of at most 4096 bytes; OSError where the file cannot be written.
+
+    `state` is where the launcher was in its life; empty for what has none. Where it is too long the message is cut, the remedy never.
+    """
     message = failure.message
-    while len(content := _encoded(failure, message)) > MESSAGE_BYTES:
+    while len(content := _encoded(failure, message, state)) > MESSAGE_BYTES:
         message = message[: len(message) - max(1, (len(content) - MESSAGE_BYTES) // 6)]
     path.write_bytes(content)
 
 
-def _encoded(failure: Failure, message: str) -> bytes:
-    return json.dumps({"reason": failure.reason, "message": message, "exitCode": failure.exit_code}, ensure_ascii=False).encode(errors="replace")
+def _encoded(failure: Failure, message: str, state: str) -> bytes:
+    document = {"reason": failure.reason, "message": message, "remedy": failure.remedy, "state": state, "exitCode": failure.exit_code}
+    return json.dumps({key: value for key, value in document.items() if value != ""}, ensure_ascii=False).encode(errors="replace")
 
 
-def _matches(lines: Iterable[str]) -> Iterator[tuple[Reason, str]]:
+def _matches(lines: Iterable[str]) -> Iterator[tuple[Reason, str, str]]:
     for line in lines:
-        for reason, pattern in _COMPILED:
+        for row, pattern in _COMPILED:
             if match := pattern.search(line):
-                yield reason, match.groupdict().get("message") or line
+                groups = match.groupdict(default="")
+                yield row.reason, groups.get("message") or line, (row.remedy or remedy_of(row.reason)).format_map(groups)

@@ -16,7 +16,7 @@ from llmfleet_runtime import arguments, connections, http_server, shared_memory
 from llmfleet_runtime.drain import Look, until_idle
 from llmfleet_runtime.engine_api import EngineApi, Facts, Queue
 from llmfleet_runtime.failure_patterns import Reason
-from llmfleet_runtime.failures import Failure, classify, write_termination_message
+from llmfleet_runtime.failures import Failure, classify, remedy_of, write_termination_message
 from llmfleet_runtime.http_client import NoAnswer
 from llmfleet_runtime.lifecycle import Lifecycle, State
 from llmfleet_runtime.measured_memory import MeasuredMemory
@@ -87,7 +87,7 @@ class Launcher:
         try:
             listening = http_server.listen(self._settings.port)
         except OSError as error:
-            return self._failed(Failure(Reason.PORT_IN_USE, f"the launcher's port {self._settings.port}: {error.strerror}", 1))
+            return self._failed(Failure(Reason.PORT_IN_USE, f"the launcher's port {self._settings.port}: {error.strerror}", remedy_of(Reason.PORT_IN_USE), 1))
         routes = {"/readyz": self._readyz, "/livez": self._livez, "/report": self._report}
         async with http_server.serve(listening, routes):
             if self._settings.shared_memory is not None and (removed := shared_memory.clean(self._settings.shared_memory)):
@@ -96,7 +96,9 @@ class Launcher:
                 engine = EngineProcess(self._settings.command, lambda source, target: pump(source, target, self._read))
             except OSError as error:
                 code = 127 if isinstance(error, FileNotFoundError) else 126
-                return self._failed(Failure(Reason.COMMAND_NOT_FOUND, f"{self._settings.command[0]}: {error.strerror}", code))
+                return self._failed(
+                    Failure(Reason.COMMAND_NOT_FOUND, f"{self._settings.command[0]}: {error.strerror}", remedy_of(Reason.COMMAND_NOT_FOUND), code)
+                )
             return await self._accompany(engine)
 
     async def _accompany(self, engine: EngineProcess) -> int:
@@ -126,7 +128,7 @@ class Launcher:
             _log.info("the engine does not stop by itself: killed")
         await engine.kill_group()
         if dead is not None:  # The kubelet stopped us because of that: whoever looks for the reason finds it here or nowhere.
-            return self._failed(Failure(Reason.ENGINE_DIED, dead, 1))
+            return self._failed(Failure(Reason.ENGINE_DIED, dead, remedy_of(Reason.ENGINE_DIED), 1))
         self._life.engine_stopped()
         return 0
 
@@ -266,10 +268,11 @@ class Launcher:
             _log.info("state %s", state)
 
     def _failed(self, failure: Failure) -> int:
+        state = self._life.state
         self._life.engine_failed(failure)
-        _log.error("%s: %s", failure.reason, failure.message)
+        _log.error("%s: %s; %s", failure.reason, failure.message, failure.remedy)
         try:
-            write_termination_message(self._settings.termination_log, failure)
+            write_termination_message(self._settings.termination_log, failure, state)
         except OSError as error:
             _log.warning("the termination message cannot be written: %s", error)
         return failure.exit_code

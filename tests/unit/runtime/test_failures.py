@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from llmfleet_runtime.failure_patterns import PATTERNS, Pattern, Reason
-from llmfleet_runtime.failures import MESSAGE_BYTES, Failure, classify, container_exit_code, write_termination_message
+from llmfleet_runtime.failures import MESSAGE_BYTES, Failure, classify, container_exit_code, remedy_of, write_termination_message
 from llmfleet_runtime.output import error_of
 
 KV_TOO_SMALL = (  # vLLM 0.32 on a CPU, --kv-cache-memory-bytes 100000, as logged.
@@ -39,12 +39,12 @@ def test_the_root_cause_is_told_and_not_what_follows_from_it() -> None:
 
 def test_an_unknown_error_is_told_in_its_own_words() -> None:
     lines = errors("Traceback (most recent call last):", '  File "x"', "KeyError: 'rope_theta'", "RuntimeError: Engine core initialization failed.")
-    assert classify(1, lines) == Failure(Reason.ENGINE_FAILED, "KeyError: 'rope_theta'", 1)
+    assert classify(1, lines) == Failure(Reason.ENGINE_FAILED, "KeyError: 'rope_theta'", remedy_of(Reason.ENGINE_FAILED), 1)
 
 
 def test_an_argument_that_the_parser_refuses_is_told_without_the_usage() -> None:
     lines = errors("usage: vllm [-h] [-v]", "            ...", "vllm: error: unrecognized arguments: --wrong-flag")
-    assert classify(2, lines) == Failure(Reason.INVALID_ARGUMENT, "unrecognized arguments: --wrong-flag", 2)
+    assert classify(2, lines) == Failure(Reason.INVALID_ARGUMENT, "unrecognized arguments: --wrong-flag", remedy_of(Reason.INVALID_ARGUMENT), 2)
 
 
 def test_exit_code_2_without_a_word_is_the_parser() -> None:
@@ -74,7 +74,7 @@ def test_an_engine_process_that_was_killed_while_serving_is_a_dead_engine() -> N
     prefix = "(APIServer pid=30788) ERROR 11-21 09:32:51 [async_llm.py:906] "  # vLLM 0.32, EngineCore killed: exit code 0.
     dead = "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause."
     failure = classify(0, errors(f"{prefix}AsyncLLM output_handler failed.", f"{prefix}Traceback (most recent call last):", prefix + dead))
-    assert failure == Failure(Reason.ENGINE_DIED, dead, 1)
+    assert failure == Failure(Reason.ENGINE_DIED, dead, remedy_of(Reason.ENGINE_DIED), 1)
 
 
 def test_a_worker_that_crashed_is_told_and_not_what_the_engine_dumps_of_its_last_step() -> None:
@@ -89,7 +89,8 @@ def test_a_worker_that_crashed_is_told_and_not_what_the_engine_dumps_of_its_last
             f"{prefix}[core.py:1512] RuntimeError: cancelled",
         ),
     )
-    assert failure == Failure(Reason.ENGINE_DIED, "Worker proc VllmWorker-1 died unexpectedly (exit code: -11), shutting down executor.", 1)
+    assert failure.reason is Reason.ENGINE_DIED
+    assert failure.message == "Worker proc VllmWorker-1 died unexpectedly (exit code: -11), shutting down executor."
 
 
 def test_secrets_are_not_told() -> None:
@@ -107,10 +108,9 @@ def test_the_container_ends_as_the_engine_does_but_never_with_0(engine: int, con
 )
 def test_a_termination_message_is_json_and_fits(tmp_path: Path, message: str) -> None:
     path = tmp_path / "log"
-    write_termination_message(path, Failure(Reason.OUT_OF_MEMORY, message, 1))
+    write_termination_message(path, Failure(Reason.OUT_OF_MEMORY, message, "do this", 1), "Serving")
     content = path.read_bytes()
     document = json.loads(content)
     assert len(content) <= MESSAGE_BYTES
     assert len(content) > MESSAGE_BYTES * 0.9 or document["message"] == message
-    assert document.keys() == {"reason", "message", "exitCode"}
-    assert (document["reason"], document["exitCode"]) == ("OutOfMemory", 1)
+    assert document == {"reason": "OutOfMemory", "message": document["message"], "remedy": "do this", "state": "Serving", "exitCode": 1}

@@ -5,7 +5,7 @@ from llmfleet_runtime.failures import Failure
 from llmfleet_runtime.lifecycle import TRANSITIONS, IllegalTransition, Lifecycle, Phase, State
 from tests.unit.runtime.clock import Clock
 
-FAILURE = Failure(Reason.ENGINE_DIED, "why", 1)
+FAILURE = Failure(Reason.ENGINE_DIED, "why", "do this", 1)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def life(state: State) -> Lifecycle:
         return life
     life.engine_answered()
     if state is State.FAILED:
-        life.engine_failed(Failure(Reason.ENGINE_DIED, "why", 1))
+        life.engine_failed(Failure(Reason.ENGINE_DIED, "why", "do this", 1))
     elif state is not State.SERVING:
         life.stop_requested()
         if state is State.STOPPED:

@@ -92,7 +92,7 @@ def _run(command: Callable[[], bytes]) -> int:
 
 
 def _failed(error: ModelFailure) -> int:
-    failure = Failure(error.reason, error.message, error.exit_code)
+    failure = Failure(error.reason, error.message, remedy="", exit_code=error.exit_code)
     _log.error("%s: %s", failure.reason, failure.message)
     _leave(lambda: write_termination_message(_termination_log(), failure))
     return failure.exit_code

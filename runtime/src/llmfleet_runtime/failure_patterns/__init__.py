@@ -1,57 +1,11 @@
 """The table of failures: the closed list of reasons, and what vLLM writes when each is the case. A new one is one row; tests match each with its example."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from llmfleet_runtime.failure_patterns.reason import REMEDIES, Reason
 
-class Reason(StrEnum):
-    """Reasons of a failure: a closed list, part of the contract of the pod (docs/engine-pod.md)."""
-
-    INVALID_ARGUMENT = "InvalidArgument"
-    """vLLM refuses an argument or a combination of arguments."""
-    UNKNOWN_QUANTIZATION = "UnknownQuantization"
-    """The quantization method does not exist in this vLLM, or is not the checkpoint's."""
-    UNSUPPORTED_MODEL = "UnsupportedModel"
-    """This vLLM has no implementation of the model's architecture."""
-    MODEL_NOT_FOUND = "ModelNotFound"
-    """There is no such model, revision, file or path."""
-    MODEL_ACCESS_DENIED = "ModelAccessDenied"
-    """The model's host refuses: gated, private, or a bad token."""
-    KV_CACHE_TOO_SMALL = "KVCacheTooSmall"
-    """The KV cache does not hold one request of the longest length."""
-    OUT_OF_MEMORY = "OutOfMemory"
-    """The memory of the accelerator or of the host does not suffice."""
-    SHARED_MEMORY_TOO_SMALL = "SharedMemoryTooSmall"
-    """The pod's shared memory is too small for vLLM's message queues."""
-    PORT_IN_USE = "PortInUse"
-    """Another process has the port."""
-    COMMAND_NOT_FOUND = "CommandNotFound"
-    """The image has no such program."""
-    MODEL_INCOMPLETE = "ModelIncomplete"
-    """Files of the model are missing where it should lie."""
-    ADAPTER_FAILED = "AdapterFailed"
-    """An adapter cannot be fetched or loaded; never ends an engine."""
-    ACCELERATOR_MISSING = "AcceleratorMissing"
-    """Fewer accelerators are seen than were asked for."""
-    ACCELERATOR_UNSUPPORTED = "AcceleratorUnsupported"
-    """The accelerator cannot do what is asked: its compute capability is below what the quantization or the type needs."""
-    ACCELERATOR_BUSY = "AcceleratorBusy"
-    """Another process has memory of the accelerator."""
-    DRIVER_TOO_OLD = "DriverTooOld"
-    """The node's driver is older than the image's libraries need."""
-    DISK_FULL = "DiskFull"
-    """A volume of the pod is full."""
-    NOT_WRITABLE = "NotWritable"
-    """A directory that the engine writes to cannot be written."""
-    START_TIMEOUT = "StartTimeout"
-    """The engine did not answer within engine.startTimeout."""
-    ENGINE_STALLED = "EngineStalled"
-    """Requests ran and the engine made no step."""
-    ENGINE_DIED = "EngineDied"
-    """A process of the engine ended by itself or was killed; the cause is not in the log."""
-    ENGINE_FAILED = "EngineFailed"
-    """Any other failure: the message is the first error line."""
+__all__ = ["GENERIC", "PATTERNS", "REMEDIES", "Pattern", "Reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +16,8 @@ class Pattern:
     pattern: str
     example: str
     """A line of vLLM, as its log had it."""
+    remedy: str = ""
+    """What to do, with the names of our fields; `{group}` is a group of the match. Empty: what the reason says."""
 
 
 PATTERNS: Final = (
