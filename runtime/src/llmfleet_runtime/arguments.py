@@ -14,6 +14,9 @@ HIDDEN: Final = "***"
 SECRET_OPTIONS: Final = ("--api-key", "--hf-token")
 """Options of vLLM whose values are secrets. `--hf-token` without a value means a stored token."""
 
+DEFAULT_MAX_LORA_RANK: Final = 16
+"""vLLM's --max-lora-rank (config/lora.py, 0.29 to 0.32)."""
+
 _SHORTEST_PREFIX: Final = len("--max-num-se")
 """`--max-num-s` is ambiguous (seqs, scheduled-tokens): argparse refuses it."""
 
@@ -29,6 +32,15 @@ def max_sequences(arguments: Sequence[str]) -> int | None:
     for option, values in _options(arguments):
         if len(option) >= _SHORTEST_PREFIX and "--max-num-seqs".startswith(option) and values:
             found = int(values[0]) if values[0].isdigit() and int(values[0]) > 0 else None
+    return found
+
+
+def max_lora_rank(arguments: Sequence[str]) -> int:
+    """--max-lora-rank, or vLLM's default."""
+    found = DEFAULT_MAX_LORA_RANK
+    for option, values in _options(arguments):
+        if len(option) > len("--max-lora") and "--max-lora-rank".startswith(option) and values and values[0].isdigit():
+            found = int(values[0])
     return found
 
 

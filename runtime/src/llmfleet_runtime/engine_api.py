@@ -1,5 +1,8 @@
 """What is asked of vLLM over HTTP, and what its answers mean."""
 
+import json
+import re
+import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,6 +16,15 @@ HEALTH_SECONDS: Final = 10.0
 FIRST_ANSWER_SECONDS: Final = 300.0
 """Longest wait for the one real request: on a GPU the first one may compile kernels."""
 
+ADAPTER_SECONDS: Final = 300.0
+"""Longest wait for an adapter to be loaded: vLLM does it between two steps, from a volume that may be slow."""
+
+ADMIN_HEADER: Final = "X-LLMFleet-Admin"
+"""Carries the launcher's token of this start; the middleware lets nobody else change what is loaded."""
+
+IN_USE_SECONDS: Final = 60.0
+"""Age up to which vLLM's word on adapters in use holds: it is renewed with every step of the engine, and not when the last request was aborted."""
+
 REAL_REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("/v1/completions", {"prompt": "Hello", "max_tokens": 1, "temperature": 0}),
     ("/v1/embeddings", {"input": "Hello"}),
@@ -23,6 +35,8 @@ REAL_REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 NOT_THIS_KIND: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """Answers that say that the model is not of the kind asked for; any other refusal is one of the engine."""
+
+_WRAPPED: Final = re.compile(r"^Call to \w+ method failed: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +72,10 @@ class Facts:
 class EngineApi:
     """vLLM's server on this pod."""
 
-    def __init__(self, port: int, api_key: str | None) -> None:
+    def __init__(self, port: int, api_key: str | None, admin_token: str | None = None) -> None:
         self._port = port
         self._api_key = api_key
+        self._admin_token = admin_token
 
     async def health(self) -> int:
         """HTTP status of /health; NoAnswer where there is none."""
@@ -103,6 +118,37 @@ class EngineApi:
             kv_cache_block_size=_count(caches[0].get("block_size")) if caches else None,
         )
 
+    async def adapters(self) -> dict[str, str]:
+        """Path of every adapter that is loaded, by name; NoAnswer where vLLM does not tell."""
+        models = await self._models()
+        # Only an adapter has a parent: the model that it was loaded into.
+        return {name: path for model in models if model.get("parent") and (name := _text(model.get("id"))) and (path := _text(model.get("root")))}
+
+    async def adapters_in_use(self) -> frozenset[str] | None:
+        """Names of adapters of which requests run or wait; None where vLLM does not say (--disable-log-stats)."""
+        answer = await self._ask(metrics.path(metrics.RUNNING, metrics.ADAPTERS))
+        samples = list(metrics.parse(answer.body.decode(errors="replace"))) if answer.status == HTTPStatus.OK else []
+        if metrics.total(samples, metrics.RUNNING) is None:
+            return None
+        latest = max((sample for sample in samples if sample.name == metrics.ADAPTERS), key=lambda sample: sample.value, default=None)
+        if latest is None or time.time() - latest.value > IN_USE_SECONDS:
+            return frozenset()
+        named = (latest.labels.get(label, "") for label in ("running_lora_adapters", "waiting_lora_adapters"))
+        return frozenset(name for names in named for name in names.split(",") if name)
+
+    async def load_adapter(self, name: str, path: str) -> str | None:
+        """Load an adapter; what vLLM says instead, or None when it is loaded. NoAnswer where it says nothing: it may be loaded, or not."""
+        return await self._administer("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+
+    async def unload_adapter(self, name: str) -> str | None:
+        """Take an adapter's name away, its requests go on; what vLLM says instead, or None when it is done."""
+        return await self._administer("/v1/unload_lora_adapter", {"lora_name": name})
+
+    async def _administer(self, path: str, document: dict[str, Any]) -> str | None:
+        headers = {} if self._admin_token is None else {ADMIN_HEADER: self._admin_token}
+        answer = await ask(self._port, path, document=document, bearer=self._api_key, headers=headers, timeout_seconds=ADAPTER_SECONDS)
+        return None if answer.status == HTTPStatus.OK else _refusal(answer)
+
     async def _models(self) -> list[dict[str, Any]]:
         answer = await self._ask("/v1/models")
         if answer.status != HTTPStatus.OK:
@@ -117,6 +163,15 @@ class EngineApi:
 
 def _excerpt(answer: Answer) -> str:
     return answer.body[:300].decode(errors="replace").strip()
+
+
+def _refusal(answer: Answer) -> str:
+    """What vLLM refuses, in its words without those that only say through how many hands they went."""
+    try:
+        message = json.loads(answer.body)["error"]["message"]
+    except (ValueError, TypeError, KeyError):
+        return f"status {answer.status}: {_excerpt(answer)}"
+    return _WRAPPED.sub("", str(message))
 
 
 def _text(value: object) -> str | None:

@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -34,27 +35,33 @@ class Answer:
 
 
 async def ask(
-    port: int, path: str, *, document: Mapping[str, Any] | None = None, bearer: str | None = None, timeout_seconds: float = 10.0, host: str = "127.0.0.1"
+    port: int,
+    path: str,
+    *,
+    document: Mapping[str, Any] | None = None,
+    bearer: str | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    timeout_seconds: float = 10.0,
+    host: str = "127.0.0.1",
 ) -> Answer:
     """GET, or POST of a JSON document; NoAnswer where there is no whole answer within the time."""
     try:
         async with asyncio.timeout(timeout_seconds):
-            return await _ask(host, port, path, document, bearer)
+            return await _ask(host, port, path, document, {**headers, **({} if bearer is None else {"Authorization": f"Bearer {bearer}"})})
     except TimeoutError as error:
         raise NoAnswer(f"{path}: no answer within {timeout_seconds:g} s") from error
     except (OSError, asyncio.IncompleteReadError, ValueError) as error:
         raise NoAnswer(f"{path}: {error}") from error
 
 
-async def _ask(host: str, port: int, path: str, document: Mapping[str, Any] | None, bearer: str | None) -> Answer:
+async def _ask(host: str, port: int, path: str, document: Mapping[str, Any] | None, headers: Mapping[str, str]) -> Answer:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         body = b"" if document is None else json.dumps(document).encode()
         head = [f"{'GET' if document is None else 'POST'} {path} HTTP/1.0", f"Host: {host}:{port}", "Accept: */*", "User-Agent: llmfleet-runtime"]
         if document is not None:
             head += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        if bearer is not None:
-            head.append(f"Authorization: Bearer {bearer}")
+        head += [f"{name}: {value}" for name, value in headers.items()]
         writer.write("\r\n".join([*head, "", ""]).encode() + body)
         await writer.drain()
         content = bytearray()

@@ -12,6 +12,9 @@ STEPS: Final = "vllm:iteration_tokens_total_count"
 """Observations of a histogram that gets one per engine step: the engine's heartbeat."""
 CACHE: Final = "vllm:cache_config_info"
 
+ADAPTERS: Final = "vllm:lora_requests_info"
+"""One sample per set of adapters that were ever in use together; its value is when (Unix seconds), so that the latest is what holds."""
+
 _SAMPLE: Final = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 

@@ -1,0 +1,295 @@
+"""The adapters of a running engine: what is listed is loaded, what is not is unloaded, and a failure is the adapter's alone.
+
+What is loaded is asked of vLLM each time (/v1/models) and not remembered: it is the only one that knows.
+
+Three things of vLLM 0.32 shape this (measured):
+
+* Unloading takes away the name and nothing else: requests that have it go on to their end, with the weights and the path that they began with.
+* Two versions of one name must never run at once. vLLM keeps apart what a batch needs by name, not by id, so that one of the two may lose its place in the
+  accelerator's memory, and the engine dies of it. A name is therefore loaded again only when no request of the version before is left.
+* `load_inplace` would do without that, but the flag sticks to the name: each step of the engine that has a request for it then reads the files again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+from llmfleet_runtime import adapter_files, adapter_list
+from llmfleet_runtime.adapter_list import Item, UnreadableList
+from llmfleet_runtime.http_client import NoAnswer
+
+STEP_SECONDS: Final = 1.0
+"""Longest that a step holds up who calls it: the watch has the engine's life to look after. What takes longer goes on beside it."""
+
+RETRY_SECONDS: Final = (30.0, 60.0, 120.0, 300.0, 600.0)
+"""Between attempts at an adapter that vLLM refuses, the last one over and over: its files may be mended or still be copied, but each attempt holds up the
+engine's steps."""
+
+EXCHANGE_SECONDS: Final = 60.0
+"""How long a version whose successor is there answers on while it is in use, for a moment without requests; then its name is taken away until they are done."""
+
+UNSEEN_SECONDS: Final = 300.0
+"""After which an unloaded adapter's requests count as done where vLLM does not tell which adapters are in use (--disable-log-stats): as long as a drain takes
+by default."""
+
+PATIENCE_SECONDS: Final = 600.0
+"""How long a model is not ready because of adapters of which nothing new is seen: one slow source must not hold it for ever."""
+
+_LONGEST_MESSAGE: Final = 500
+
+_log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """State of one adapter: a closed list, part of /report."""
+
+    LOADING = "Loading"
+    """It is being fetched or loaded, or waits for requests of the version before."""
+    LOADED = "Loaded"
+    FAILED = "Failed"
+    """It cannot be fetched or loaded; it is tried again, seldom."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterState:
+    """What is shown of one adapter."""
+
+    name: str
+    state: State
+    message: str | None = None
+    """Why it is not loaded."""
+
+
+class Engine(Protocol):
+    """vLLM's part; engine_api.EngineApi. Each raises NoAnswer where vLLM does not answer."""
+
+    async def adapters(self) -> Mapping[str, str]:
+        """Path of every adapter that is loaded, by name."""
+
+    async def adapters_in_use(self) -> frozenset[str] | None:
+        """Names of which requests run or wait; None where vLLM does not tell."""
+
+    async def load_adapter(self, name: str, path: str) -> str | None:
+        """Load it; what vLLM says instead, or None when it is loaded."""
+
+    async def unload_adapter(self, name: str) -> str | None:
+        """Take its name away; what vLLM says instead, or None when it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """An attempt that failed."""
+
+    path: str
+    message: str
+    count: int
+    again_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Successor:
+    """A version that waits for its predecessor's place; vLLM has taken it once."""
+
+    path: str
+    since: float
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What is remembered of one listed adapter."""
+
+    shown: AdapterState
+    refusal: _Refusal | None = None
+    successor: _Successor | None = None
+
+
+class Adapters:
+    """The adapters of one engine's life."""
+
+    def __init__(self, file: Path, engine: Engine, max_rank: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """`file` is the mounted list, `max_rank` the engine's --max-lora-rank."""
+        self._file = file
+        self._engine = engine
+        self._max_rank = max_rank
+        self._clock = clock
+        self._items: tuple[Item, ...] | None = None
+        """None until the list has been read once."""
+        self._list_trouble: str | None = None
+        self._notes: dict[str, _Notes] = {}
+        self._unloaded: dict[str, float] = {}
+        """Names that were taken away, and when: requests of theirs may still run."""
+        self._settled = False
+        self._progress: object = None
+        self._progressed_at = clock()
+        self._work: asyncio.Task[None] | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the model may be ready: every adapter was loaded or has failed, once, or nothing new was seen for long of those that are missing."""
+        return self._settled
+
+    @property
+    def states(self) -> list[AdapterState]:
+        """Every listed adapter, in the list's order."""
+        return [self._of(item).shown for item in self._items or ()]
+
+    async def step(self) -> None:
+        """Bring what is loaded nearer to what is listed. Returns after STEP_SECONDS at the latest; what takes longer is gone on with by the next step."""
+        if self._work is None:
+            self._work = asyncio.create_task(self._pass())
+        done, _ = await asyncio.wait({self._work}, timeout=STEP_SECONDS)
+        if done:
+            work, self._work = self._work, None
+            work.result()
+
+    async def _pass(self) -> None:
+        try:
+            await self._read_list()
+            if self._items is not None:
+                await self._reconcile(self._items)
+        except NoAnswer as error:
+            _log.warning("adapters: vLLM does not answer: %s", error)
+        await self._look_whether_settled()
+
+    async def _read_list(self) -> None:
+        try:
+            self._items = await asyncio.to_thread(adapter_list.read, self._file)
+            trouble = None
+        except UnreadableList as error:
+            trouble = str(error)
+        if trouble is not None and trouble != self._list_trouble:
+            _log.warning("adapters stay as they are: %s", trouble)
+        self._list_trouble = trouble
+
+    async def _reconcile(self, items: tuple[Item, ...]) -> None:
+        loaded = await self._engine.adapters()
+        names = {item.name for item in items}
+        self._notes = {name: notes for name, notes in self._notes.items() if name in names}
+        for name in loaded.keys() - names:
+            await self._unload(name)
+        for item in items:
+            state, message = await self._advance(item, loaded.get(item.name))
+            self._show(item, AdapterState(item.name, state, message))
+
+    async def _advance(self, item: Item, loaded_path: str | None) -> tuple[State, str | None]:
+        """Do what can be done now for one adapter; its state after that."""
+        if loaded_path == item.path:
+            notes = self._of(item)
+            notes.refusal = notes.successor = None
+            return State.LOADED, None
+        if (obstacle := await asyncio.to_thread(self._obstacle, item)) is not None:
+            return _beside(loaded_path, *obstacle)
+        if loaded_path is not None:
+            if (refusal := await self._tried(item)) is not None:
+                return _beside(loaded_path, State.FAILED, refusal)
+            if not await self._made_room(item):
+                return State.LOADING, "the version before it is in use; it is exchanged at the next moment without requests for it"
+        if item.name in self._unloaded and await self._is_in_use(item.name):
+            return State.LOADING, "requests of the version before it are still running; it is loaded when they are done"
+        return await self._load(item)
+
+    def _obstacle(self, item: Item) -> tuple[State, str] | None:
+        """What can be seen without vLLM that keeps the adapter from being loaded now."""
+        path = Path(item.path)
+        if not path.is_dir():
+            if item.source is None:
+                return State.FAILED, f"there is no directory {path}: correct the path in adapters.items[].source, or put the adapter there"
+            failure = adapter_list.fetch_failure(item.path)
+            return (State.LOADING, f"being fetched from {item.source}") if failure is None else (State.FAILED, failure)
+        refusal = self._of(item).refusal
+        if refusal is not None and refusal.path == item.path and self._clock() < refusal.again_at:
+            return State.FAILED, refusal.message
+        trouble = adapter_files.trouble(path, self._max_rank)
+        return None if trouble is None else (State.FAILED, self._refused(item, trouble))
+
+    async def _tried(self, item: Item) -> str | None:
+        """Have vLLM load a new version under a name that nobody asks for, once, while the one before it answers: what vLLM refuses costs nothing then."""
+        notes = self._of(item)
+        if notes.successor is not None and notes.successor.path == item.path:
+            return None
+        self._show(item, AdapterState(item.name, State.LOADING, "vLLM looks whether it can load it; the version before it still answers"))
+        trial = f"{item.name}@{Path(item.path).name}"
+        if (refusal := await self._engine.load_adapter(trial, item.path)) is not None:
+            return self._refused(item, f"vLLM refuses it: {refusal}")
+        await self._engine.unload_adapter(trial)
+        notes.successor = _Successor(item.path, self._clock())
+        return None
+
+    async def _made_room(self, item: Item) -> bool:
+        """Take the version before away: at a moment when nothing uses it, or when there has been none for long."""
+        successor = self._of(item).successor
+        waited_seconds = self._clock() - successor.since if successor is not None else 0.0
+        if waited_seconds < EXCHANGE_SECONDS and item.name in (await self._engine.adapters_in_use() or ()):
+            return False
+        return await self._unload(item.name)
+
+    async def _is_in_use(self, name: str) -> bool:
+        """Whether requests of an unloaded version may be left."""
+        in_use = await self._engine.adapters_in_use()
+        if in_use is None:
+            return self._clock() - self._unloaded[name] < UNSEEN_SECONDS
+        return name in in_use
+
+    async def _load(self, item: Item) -> tuple[State, str | None]:
+        self._show(item, AdapterState(item.name, State.LOADING))
+        refusal = await self._engine.load_adapter(item.name, item.path)
+        if refusal is not None:
+            return State.FAILED, self._refused(item, f"vLLM refuses it: {refusal}")
+        notes = self._of(item)
+        notes.refusal = notes.successor = None
+        self._unloaded.pop(item.name, None)
+        return State.LOADED, None
+
+    async def _unload(self, name: str) -> bool:
+        refusal = await self._engine.unload_adapter(name)
+        if refusal is not None:
+            _log.warning("adapter %s cannot be unloaded: %s", name, refusal)
+            return False
+        self._unloaded[name] = self._clock()
+        _log.info("adapter %s unloaded", name)
+        return True
+
+    def _refused(self, item: Item, message: str) -> str:
+        """Note a failed attempt and when the next one is; the message to show."""
+        notes = self._of(item)
+        count = notes.refusal.count + 1 if notes.refusal is not None and notes.refusal.path == item.path else 1
+        wait_seconds = RETRY_SECONDS[min(count, len(RETRY_SECONDS)) - 1]
+        message = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
+        notes.refusal = _Refusal(item.path, message, count, self._clock() + wait_seconds)
+        return message
+
+    def _of(self, item: Item) -> _Notes:
+        return self._notes.setdefault(item.name, _Notes(AdapterState(item.name, State.LOADING)))
+
+    def _show(self, item: Item, state: AdapterState) -> None:
+        notes = self._of(item)
+        if notes.shown != state:
+            level = logging.WARNING if state.state is State.FAILED else logging.INFO
+            _log.log(level, "adapter %s: %s%s", state.name, state.state, f": {state.message}" if state.message else "")
+        notes.shown = state
+
+    async def _look_whether_settled(self) -> None:
+        if self._settled:
+            return
+        states = self.states
+        if self._items is not None and all(state.state is not State.LOADING for state in states):
+            self._settled = True
+            return
+        fetched = [Path(item.path + ".partial") for item in self._items or () if item.source is not None]
+        sizes = await asyncio.to_thread(lambda: [adapter_files.size_bytes(path) for path in fetched])
+        if (progress := (states, sizes)) != self._progress:
+            self._progress, self._progressed_at = progress, self._clock()
+        elif self._clock() - self._progressed_at >= PATIENCE_SECONDS:
+            missing = ", ".join(state.name for state in states if state.state is State.LOADING) or str(self._file)
+            _log.warning("ready without waiting longer for %s: nothing new was seen for %.0f s", missing, PATIENCE_SECONDS)
+            self._settled = True
+
+
+def _beside(loaded_path: str | None, state: State, message: str) -> tuple[State, str]:
+    """The message with what it means for clients where another version is loaded."""
+    return state, message if loaded_path is None else f"{message}; the version before it still answers"
