@@ -26,6 +26,22 @@ _URL_SECRET: Final = re.compile(r"(://[^/@\s:]+:)[^/@\s]+@")
 _DOTTED_SECRET: Final = re.compile(rf"--[\w\-]+\.{_SECRET_KEY}", re.IGNORECASE)
 
 
+def value(arguments: Sequence[str], *spellings: str) -> str | None:
+    """The value of an option under any of its whole names; the last one wins. None where it is not there or has none."""
+    found: str | None = None
+    for option, values in _options(arguments):
+        if option in spellings:
+            found = values[0] if values else None
+    return found
+
+
+def model(arguments: Sequence[str]) -> str | None:
+    """What `vllm serve` is to serve: the word behind `serve`; None where there is none."""
+    words = list(arguments)
+    after = words[words.index("serve") + 1 :] if "serve" in words else []
+    return after[0] if after and not _is_option(after[0]) else value(arguments, "--model")
+
+
 def max_sequences(arguments: Sequence[str]) -> int | None:
     """--max-num-seqs; None where it is not among the arguments (vLLM's default depends on the device)."""
     found: int | None = None
@@ -44,13 +60,18 @@ def max_lora_rank(arguments: Sequence[str]) -> int:
     return found
 
 
-def api_key(arguments: Sequence[str]) -> str | None:
-    """The first key of --api-key, which vLLM prefers to VLLM_API_KEY; None where there is none."""
-    keys: list[str] = []
+def api_keys(arguments: Sequence[str]) -> list[str] | None:
+    """Every key of --api-key; None where the option is not there, so that vLLM looks at VLLM_API_KEY."""
+    keys: list[str] | None = None
     for option, values in _options(arguments):
         if len(option) > len("--api-") and "--api-key".startswith(option):
             keys = [value for value in values if value]
-    return keys[0] if keys else None
+    return keys
+
+
+def api_key(arguments: Sequence[str]) -> str | None:
+    """The first key of --api-key, which vLLM prefers to VLLM_API_KEY; None where there is none."""
+    return next(iter(api_keys(arguments) or ()), None)
 
 
 def redacted(arguments: Sequence[str]) -> list[str]:
