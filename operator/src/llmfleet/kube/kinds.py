@@ -39,6 +39,7 @@ class Kind:
 LLMSERVICE: Final = Kind(names.GROUP, names.VERSION, names.LLMSERVICES, names.LLMSERVICE)
 ACCELERATOR_PROFILE: Final = Kind(names.GROUP, names.VERSION, names.ACCELERATOR_PROFILES, names.ACCELERATOR_PROFILE, namespaced=False)
 DEPLOYMENT: Final = Kind("apps", "v1", "deployments", "Deployment")
+REPLICA_SET: Final = Kind("apps", "v1", "replicasets", "ReplicaSet")
 SERVICE: Final = Kind("", "v1", "services", "Service")
 SERVICE_ACCOUNT: Final = Kind("", "v1", "serviceaccounts", "ServiceAccount")
 HORIZONTAL_POD_AUTOSCALER: Final = Kind("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from llmfleet import names
 from llmfleet.api.accelerator import AcceleratorProfile
 from llmfleet.api.v1alpha1 import LLMServiceSpec
+from llmfleet.resources.rollout_plan import RolloutPlan
 
 Manifest: TypeAlias = dict[str, Any]
 """A Kubernetes object as the API server takes it."""
@@ -75,3 +76,7 @@ class Blueprint:
     platform: Platform
     configuration: Mapping[str, str]
     """Hash of the content of each ConfigMap that the pod refers to, by name."""
+    rollout: RolloutPlan | None = None
+    """How replicas are replaced; None as for the first time."""
+    stuck_replicas: int = 0
+    """Replicas that are wanted and will not answer: the drain of a node does not wait for them."""

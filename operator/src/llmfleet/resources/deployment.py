@@ -1,11 +1,13 @@
 """Engine replicas of one pod each: a Deployment."""
 
+import hashlib
+import json
+
+from llmfleet import names
 from llmfleet.resources import engine_pod
 from llmfleet.resources.blueprint import Blueprint, Manifest, Owner
+from llmfleet.resources.rollout_plan import RolloutPlan, first_plan
 from llmfleet.resources.workload import Progress
-
-PROGRESS_DEADLINE_SECONDS = 3600
-"""Loading a large model takes long; the default of 600 s would report a failure during a download."""
 
 
 class DeploymentWorkload:
@@ -14,23 +16,26 @@ class DeploymentWorkload:
     def build(self, blueprint: Blueprint) -> Manifest:
         """Return the Deployment `<name>-engine`.
 
-        No `replicas`: an applied number would be ours, and dropping it later resets the Deployment to 1. One replica is
-        replaced at a time and none is added: nobody promised a spare accelerator.
+        No `replicas`: an applied number would be ours, and dropping it later resets the Deployment to 1.
         """
-        owner = blueprint.owner
+        owner, plan = blueprint.owner, blueprint.rollout or first_plan(blueprint.spec)
         return {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": owner.metadata(owner.engine_name),
             "spec": {
                 "selector": {"matchLabels": owner.selector},
-                "paused": False,
-                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-                "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
+                "paused": plan.paused,
+                "strategy": _strategy(plan),
+                "progressDeadlineSeconds": plan.progress_deadline_seconds,
                 "revisionHistoryLimit": 3,
-                "template": engine_pod.template(blueprint),
+                "template": _labelled(engine_pod.template(blueprint)),
             },
         }
+
+    def revision(self, rendered: Manifest) -> str:
+        """Return the revision of a Deployment as it was rendered."""
+        return str(rendered["spec"]["template"]["metadata"]["labels"][names.LABEL_REVISION])
 
     def scale_target(self, owner: Owner) -> Manifest:
         """Return the reference by which an HPA finds the Deployment."""
@@ -55,3 +60,23 @@ class DeploymentWorkload:
             overdue=progressing.get("reason") == "ProgressDeadlineExceeded",
             refused=refusal.get("message", "") if refusal.get("status") == "True" else None,
         )
+
+
+def _strategy(plan: RolloutPlan) -> Manifest:
+    """The Deployment's own words for a plan.
+
+    In place, one replica that answers may go at a time. Those that fit no node do not answer anyway: counted as available, they would keep every other one
+    from being replaced, for the controller never goes below the number that is wanted less maxUnavailable.
+    """
+    if plan.strategy == "Recreate":
+        return {"type": "Recreate"}
+    surge, unavailable = (1, 0) if plan.strategy == "Surge" else (0, 1 + plan.without_room)
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+
+
+def _labelled(template: Manifest) -> Manifest:
+    """The pod template with its own hash as a label; a label of that name that a user wrote is no part of the content."""
+    labels = {name: value for name, value in template["metadata"]["labels"].items() if name != names.LABEL_REVISION}
+    content = {**template, "metadata": {**template["metadata"], "labels": labels}}
+    revision = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()[:10]
+    return {**template, "metadata": {**template["metadata"], "labels": {**labels, names.LABEL_REVISION: revision}}}

@@ -36,6 +36,9 @@ class Workload(Protocol):
     def build(self, blueprint: Blueprint) -> Manifest:
         """Return the workload, without a number of replicas: that is written through the scale subresource alone."""
 
+    def revision(self, rendered: Manifest) -> str:
+        """Return the revision of a workload as it was rendered; its pods carry it as LABEL_REVISION."""
+
     def scale_target(self, owner: Owner) -> Manifest:
         """Return the reference by which an HPA finds the workload."""
 

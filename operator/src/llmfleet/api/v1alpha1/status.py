@@ -18,6 +18,9 @@ MAX_ARGUMENT_CHARACTERS: Final = 32768
 MAX_UNKNOWN_CHARACTERS: Final = 1024
 """Of why nothing is known of a model."""
 
+MAX_ROLLOUT_CHARACTERS: Final = 1024
+"""Of each sentence about a rollout: the scheduler's words may be long."""
+
 
 class Condition(Wire):
     """One statement about the service, as in metav1.Condition."""
@@ -99,13 +102,15 @@ class Held(Wire):
     """A revision that is not tried any more."""
 
     state: Annotated[str, Field(max_length=32)]
-    """Where in its life the engine failed: Preflight, Starting, Warming."""
+    """Where in its life the engine failed: Preflight, Starting, Warming; Unknown where its launcher could not say."""
     pod: Annotated[str, Field(max_length=253)]
     """The pod that failed."""
     reason: Annotated[str, Field(max_length=128)]
     """The launcher's classified reason."""
     message: Annotated[str, Field(max_length=4096)] = ""
     """The engine's own words, and the remedy."""
+    paused: bool = False
+    """Replicas of the revision before serve on, and the workload is paused; otherwise there were none, and it is scaled to 0."""
 
 
 class RolloutStatus(Wire):
@@ -115,8 +120,14 @@ class RolloutStatus(Wire):
     """Revision of the pod template that this is about; pods carry it as label llmfleet.dev/revision."""
     strategy: Literal["Surge", "InPlace", "Recreate"]
     """Surge adds a replica before one goes, InPlace replaces one at a time, Recreate ends all before the first starts."""
-    message: Annotated[str, Field(max_length=1024)] = ""
-    """Why, and what is waited for."""
+    message: Annotated[str, Field(max_length=MAX_ROLLOUT_CHARACTERS)] = ""
+    """Why this strategy."""
+    waiting_for: Annotated[str, Field(max_length=MAX_ROLLOUT_CHARACTERS)] | None = None
+    """What is waited for; absent where nothing is."""
+    without_room: Count = 0
+    """Replicas that are wanted and fit no node: a rollout in place does not wait for them to answer."""
+    progress_deadline_seconds: Count
+    """How long nothing may move before the rollout counts as stuck."""
     served: bool = False
     """A replica of this revision has answered."""
     held: Held | None = None
