@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: prerequisites demo down test lint test-unit test-integration e2e variants generate catalogue constraints help
+.PHONY: prerequisites demo down test lint test-unit test-integration e2e variants no-request-lost generate catalogue constraints help
 
 PYTHON := .venv/bin/python
 # Without -u progress would stay in a buffer when the output is a pipe, as in CI.
@@ -46,6 +46,9 @@ e2e: prerequisites .venv/ready ## real node, real vLLM, real HPA
 
 variants: prerequisites .venv/ready ## every service of e2e/variants.py in pods: about half an hour, so not part of `test`, which starts four of them there
 	LLMFLEET_VARIANTS=all $(PYTHON) -m pytest e2e/test_variants.py -k on_the_node
+
+no-request-lost: prerequisites .venv/ready ## ten thousand requests through every disruption: as in `test`, which has fewer of them
+	LLMFLEET_REQUESTS=10000 $(PYTHON) -m pytest e2e/test_no_request_is_lost.py
 
 generate: .venv/ready ## crds/, the chart's copy of it and its values schema, docs/reference.md, docs/planning.md, the output in docs/cli.md
 	.venv/bin/llmfleet crds --output-dir crds

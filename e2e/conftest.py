@@ -24,6 +24,17 @@ def fleet(request: pytest.FixtureRequest) -> Fleet:
     return fleet
 
 
+@pytest.fixture(scope="session")
+def second_node(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a second node with the same images; it comes with the first test that asks for it, and goes with the session."""
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        BareCluster(nodes=2).up()
+        for name in IMAGES:
+            fleet.cluster.load_image(name)
+    yield "node1"
+    fleet.cluster.up()
+
+
 @pytest.fixture(scope="module")
 def namespace(fleet: Fleet, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of the module's own, restricted, with the claim `models`; deleted at the end, and with it its engines."""
