@@ -23,6 +23,7 @@ from llmfleet.reconcile.reconciler import PATIENCE, SETTLE_SECONDS, UNWATCHED_SE
 from llmfleet.resources.blueprint import Platform
 from llmfleet.scrape.download import Progress
 from llmfleet.scrape.fleet import Measured
+from llmfleet.scrape.report import Report
 from llmfleet.server.watching import WATCHED
 from tests.unit.reconcile.api_server import ApiServer
 
@@ -40,6 +41,7 @@ class House:
     def __init__(self, client: Client, api: ApiServer) -> None:
         self.api, self.store, self.now = api, Store(WATCHED), 0.0
         self.memory: Measured | None = None
+        self.reported: dict[str, Report] = {}
         self.downloaded: Progress | None = None
         self.reconciler = self.fresh(client)
 
@@ -61,6 +63,9 @@ class House:
 
     def measured(self, _: Key) -> Measured | None:
         return self.memory
+
+    def reports(self, _: Key) -> dict[str, Report]:
+        return self.reported
 
     def progress(self, _: str) -> Progress | None:
         return self.downloaded

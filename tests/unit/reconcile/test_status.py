@@ -1,14 +1,17 @@
 """Status moves only when something did, and which ConfigMaps a specification reads."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from llmfleet.api.accelerator import built_in_profiles
+from llmfleet.api.v1alpha1 import AdapterStatus, RolloutStatus
 from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS
 from llmfleet.names import Reason
 from llmfleet.reconcile.conditions import Observation
 from llmfleet.reconcile.desired import Accepted, Installation, desired
 from llmfleet.reconcile.inputs import config_maps
 from llmfleet.reconcile.knowledge import Knowledge, Waiting
+from llmfleet.reconcile.replicas import Replica
 from llmfleet.reconcile.status import status
 from llmfleet.resources.blueprint import Owner, Platform
 from llmfleet.resources.deployment import DeploymentWorkload
@@ -25,13 +28,16 @@ def shown(
     refusal: str | None = None,
     source: str = "pvc://models/tiny",
     applied: bool = True,
+    replicas: Sequence[Replica] = (),
+    rollout: RolloutStatus | None = None,
+    loaded: Sequence[AdapterStatus] = (),
     **fields: Any,
 ) -> dict[str, Any]:
     metadata = {"name": "x", "namespace": "ns", "uid": "u", "generation": 2}
     spec = {"model": {"source": source}} | fields
     raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": spec, "status": before}
     why = None if refusal is None else Waiting(Reason.INVALID, refusal)
-    seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), None, None)
+    seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), None, None, adapters=loaded)
     decision = desired(raw, INSTALLATION, {})
     owner = Owner("ns", "x", "u")
     return status(
@@ -44,6 +50,8 @@ def shown(
         knowledge=Knowledge() if isinstance(decision, Accepted) else None,
         demand=None,
         measured=None,
+        replicas=replicas,
+        rollout=rollout,
         now=now,
     )
 

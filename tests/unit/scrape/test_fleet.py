@@ -1,5 +1,6 @@
 """What the replicas of one service measured, as one answer."""
 
+from llmfleet.scrape.engine import Target
 from llmfleet.scrape.fleet import Fleet, Measured
 from llmfleet.scrape.report import Report
 
@@ -10,7 +11,7 @@ def measured(*reports: Report) -> Measured | None:
     fleet = Fleet()
     fleet.keep([KEY])
     for number, report in enumerate(reports):
-        fleet.record_report(KEY, f"pod-{number}", "ready", 0.0, report)
+        fleet.record_report(KEY, Target(f"pod-{number}", "10.0.0.1", "ready"), 0.0, report)
     return fleet.measured_of(KEY)
 
 

@@ -17,7 +17,7 @@ from llmfleet.scrape.scraper import CONCURRENCY, SERVICE_CONCURRENCY, Scraper
 from tests.unit.scrape.fake_engine import FakeEngine
 
 KEY = ("team", "chat")
-METRICS = "/metrics/?name[]=vllm:num_requests_waiting&name[]=vllm:num_requests_running"
+METRICS = "/metrics/?name[]=vllm:num_requests_waiting&name[]=vllm:num_requests_running&name[]=llmfleet:requests_in_flight"
 
 
 class WatchedFleet(Fleet):

@@ -41,6 +41,8 @@ class Sample:
     """Requests in the batch (`vllm:num_requests_running`)."""
     max_sequences: int | None
     """The most requests the replica runs at once (--max-num-seqs as the engine reports it); None while it is unknown."""
+    arriving: int = 0
+    """Requests that the replica's server has and its engine not yet, or no longer: those that are being tokenised, above all."""
 
 
 class SlotsOrigin(StrEnum):
@@ -68,11 +70,12 @@ class Load:
     slots: Slots
     heard: frozenset[str]
     """The replicas whose last sample still counts."""
+    arriving: int = 0
 
     @property
     def in_flight(self) -> int:
-        """Requests waiting and running."""
-        return self.waiting + self.running
+        """Requests arriving, waiting and running: each is work from its first byte."""
+        return self.arriving + self.waiting + self.running
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class _Total:
     at_seconds: float
     waiting: int
     running: int
+    arriving: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,8 @@ class Window:
         self._learn(at_seconds)
         last = self._last(at_seconds).values()
         if last:
-            self._totals.append(_Total(at_seconds, sum(sample.waiting for sample in last), sum(sample.running for sample in last)))
+            waiting, running, arriving = (sum(numbers) for numbers in zip(*((sample.waiting, sample.running, sample.arriving) for sample in last), strict=True))
+            self._totals.append(_Total(at_seconds, waiting, running, arriving))
         while self._totals and self._totals[0].at_seconds <= at_seconds - SMOOTHING_SECONDS:
             self._totals.popleft()
 
@@ -119,8 +124,8 @@ class Window:
         last = self._last(now_seconds)
         if not recent or not last:
             return None
-        peak = max(recent, key=lambda total: total.waiting + total.running)
-        return Load(waiting=peak.waiting, running=peak.running, slots=self._slots(now_seconds, last), heard=frozenset(last))
+        peak = max(recent, key=lambda total: total.arriving + total.waiting + total.running)
+        return Load(waiting=peak.waiting, running=peak.running, arriving=peak.arriving, slots=self._slots(now_seconds, last), heard=frozenset(last))
 
     def _last(self, now_seconds: float) -> dict[str, Sample]:
         """The last sample of each replica, where it still counts."""

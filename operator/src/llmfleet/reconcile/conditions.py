@@ -6,8 +6,9 @@ A message may carry counts of replicas, never counts of restarts or times: an id
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llmfleet.api.v1alpha1.status import CacheStatus
+from llmfleet.api.v1alpha1.status import AdapterStatus, CacheStatus
 from llmfleet.names import ConditionType, Reason
+from llmfleet.reconcile.adapters import summary
 from llmfleet.reconcile.apply import Problem
 from llmfleet.reconcile.failures import Failure
 from llmfleet.reconcile.knowledge import Waiting
@@ -46,6 +47,8 @@ class Observation:
     """The claim that is filled with the model; None without a cache."""
     model_ready: Waiting | None = None
     """Why that claim does not hold the model yet."""
+    adapters: Sequence[AdapterStatus] = ()
+    """Each adapter, over all replicas."""
 
 
 def facts(seen: Observation) -> Iterator[Fact]:
@@ -65,6 +68,8 @@ def facts(seen: Observation) -> Iterator[Fact]:
         yield Fact(ConditionType.ACCEPTED, True, Reason.VALID, f"Valid; warning: {seen.warnings}" if seen.warnings else "")
     if seen.cache is not None:
         yield _model_ready(seen.cache, seen.model_ready)
+    if (adapters := summary(seen.adapters)) is not None:
+        yield Fact(ConditionType.ADAPTERS_READY, adapters.ready, adapters.reason, adapters.message)
     yield _available(seen.progress)
     if seen.autoscaler is not None:
         yield _autoscaling_active(seen.autoscaler)

@@ -18,6 +18,7 @@ from llmfleet.reconcile.attempts import Attempt, attempt
 from llmfleet.resources.blueprint import Manifest
 from llmfleet.scrape.download import Progress
 from llmfleet.scrape.fleet import Measured
+from llmfleet.scrape.report import Report
 
 CONFIG_MAP_SECONDS = 60.0
 """How long the content of a referenced ConfigMap is taken as known; reads are not watched, so that the operator needs no list of everybody's."""
@@ -52,6 +53,8 @@ class Inputs:
     """What the scaler says; None without autoscaling."""
     measured: Measured | None
     """What the engines report of their memory; None while none does."""
+    reports: Mapping[str, Report]
+    """What each replica's launcher says, by the name of its pod; none of a replica that has not been heard in its present state."""
 
 
 class Reports(Protocol):
@@ -62,6 +65,9 @@ class Reports(Protocol):
 
     def measured(self, key: Key, /) -> Measured | None:
         """What a service's engines report of their memory."""
+
+    def reports(self, key: Key, /) -> Mapping[str, Report]:
+        """What the launchers of a service say, by pod."""
 
     def progress(self, pod_uid: str, /) -> Progress | None:
         """How far the download is that runs in a pod."""
@@ -95,6 +101,7 @@ class Gatherer:
             unreadable=known.unreadable,
             demand=self._reports.demand(key),
             measured=self._reports.measured(key),
+            reports=self._reports.reports(key),
         )
 
     def pods(self, key: Key) -> tuple[Manifest, ...]:

@@ -13,6 +13,7 @@ from llmfleet.kube.kinds import HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, kind_of
 from llmfleet.kube.objects import Key, Object
 from llmfleet.kube.store import Store
 from llmfleet.names import Reason
+from llmfleet.reconcile.adapters import adapters
 from llmfleet.reconcile.apply import Applier, NamespaceTerminatingError, Outcome, Problem
 from llmfleet.reconcile.conditions import Observation
 from llmfleet.reconcile.desired import Accepted, Draft, Installation, Refused, decided, drafted
@@ -20,6 +21,7 @@ from llmfleet.reconcile.failures import worst
 from llmfleet.reconcile.inputs import Gatherer, Inputs
 from llmfleet.reconcile.knowledge import Knowledge, Waiting
 from llmfleet.reconcile.models import Models
+from llmfleet.reconcile.replicas import replicas
 from llmfleet.reconcile.status import status
 from llmfleet.resources import children
 from llmfleet.resources.blueprint import Manifest, Owner
@@ -204,16 +206,19 @@ class Reconciler:
             progress = replace(progress, wanted=_replicas(decision, progress))
         autoscaled = isinstance(decision, Accepted) and decision.spec.autoscaling is not None
         autoscaler = self._applier.live(owner, HORIZONTAL_POD_AUTOSCALER, owner.engine_name) if autoscaled else None
+        pods = self._gatherer.pods((owner.namespace, owner.name))
+        found = replicas(pods, inputs.reports)
         seen = Observation(
             refusal=refusal,
             problems=outcome.problems,
             waiting=waiting,
             progress=progress,
-            failure=worst(self._gatherer.pods((owner.namespace, owner.name))),
+            failure=worst(pods),
             autoscaler=autoscaler,
             warnings="; ".join(violation.message for violation in decision.warnings) if isinstance(decision, Accepted) else "",
             cache=knowledge.cache if knowledge is not None else None,
             model_ready=refusal or (knowledge.model_ready if knowledge is not None else None),
+            adapters=adapters(decision, found, inputs.raw.get("status", {}), applied=outcome.workload_applied),
         )
         shown = status(
             inputs.raw,
@@ -225,6 +230,8 @@ class Reconciler:
             knowledge=knowledge,
             demand=inputs.demand,
             measured=inputs.measured,
+            replicas=found,
+            rollout=None,
             now=_now(),
         )
         if _comparable(shown) == _comparable(inputs.raw.get("status", {})):
@@ -246,8 +253,9 @@ class Reconciler:
 
 
 def _comparable(shown: Manifest) -> Manifest:
-    """A status whose conditions are keyed by type: their order is the server's."""
-    return {**shown, "conditions": {condition["type"]: condition for condition in shown.get("conditions", ())}}
+    """A status whose conditions and adapters are keyed by type and name: their order is the server's."""
+    conditions = {condition["type"]: condition for condition in shown.get("conditions", ())}
+    return {**shown, "conditions": conditions, "adapters": {adapter["name"]: adapter for adapter in shown.get("adapters", ())}}
 
 
 def _replicas(decision: Accepted, progress: Progress) -> int:

@@ -1,14 +1,17 @@
 """The status of an LLMService, from what is known and from what it said before: pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from llmfleet.api.v1alpha1 import AutoscalingStatus, Condition, Decision, Endpoint, EngineStatus, LLMServiceStatus
-from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS, ModelStatus
+from llmfleet.api.v1alpha1 import AutoscalingStatus, Condition, Decision, Endpoint, LLMServiceStatus, RolloutStatus
+from llmfleet.api.v1alpha1.status import ModelStatus
 from llmfleet.autoscaling.demand import Demand, NoData
 from llmfleet.reconcile.conditions import Observation, facts
 from llmfleet.reconcile.desired import Accepted, Refused
+from llmfleet.reconcile.engine_status import engine_status
 from llmfleet.reconcile.knowledge import Knowledge
 from llmfleet.reconcile.planned import plan_status
+from llmfleet.reconcile.replicas import Replica
 from llmfleet.resources import engine_pod, service
 from llmfleet.resources.blueprint import Manifest, Owner
 from llmfleet.resources.workload import Workload
@@ -29,12 +32,14 @@ def status(
     knowledge: Knowledge | None,
     demand: Demand | NoData | None,
     measured: Measured | None,
+    replicas: Sequence[Replica],
+    rollout: RolloutStatus | None,
     now: str,
 ) -> Manifest:
     """Return the status to show for the LLMService `raw`.
 
-    `applied` says that the workload is as decided; `knowledge` is None where the specification cannot be read; `now` (RFC 3339) is used only where something
-    changed.
+    `applied` says that the workload is as decided; `knowledge` is None where the specification cannot be read; `rollout` is None while there is no workload;
+    `now` (RFC 3339) is used only where something changed.
     """
     generation = raw["metadata"].get("generation", 0)
     before = raw.get("status", {})
@@ -56,13 +61,23 @@ def status(
         blueprint = decision.blueprint
         models = [*(decision.spec.model.served_names or [owner.name]), *(adapter.name for adapter in decision.spec.adapters.items)]
         shown["endpoint"] = Endpoint(url=service.url(owner), models=models).to_wire()
-        arguments = [argument[:MAX_ARGUMENT_CHARACTERS] for argument in engine_pod.engine_arguments(blueprint)]
-        shown["engine"] = EngineStatus(version=decision.version, image=blueprint.image, arguments=arguments).to_wire()
+        revision = rollout.revision if rollout is not None else None
+        shown["engine"] = engine_status(
+            decision.version,
+            blueprint.image,
+            engine_pod.engine_arguments(blueprint),
+            replicas,
+            revision=revision,
+            before=before.get("engine", {}),
+            same_revision=revision == before.get("rollout", {}).get("revision"),
+        ).to_wire()
+        shown |= {"adapters": [adapter.to_wire() for adapter in seen.adapters]} if seen.adapters else {}
+        shown |= {"rollout": rollout.to_wire()} if rollout is not None else {}
         if decision.spec.autoscaling is not None:
             shown["autoscaling"] = _autoscaling(seen, before.get("autoscaling", {}), demand, now)
     else:
         # What runs is still what was applied last.
-        shown |= {field: before[field] for field in ("endpoint", "engine", "autoscaling") if field in before}
+        shown |= {field: before[field] for field in ("endpoint", "engine", "adapters", "rollout", "autoscaling") if field in before}
     return shown
 
 

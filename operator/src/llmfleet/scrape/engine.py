@@ -32,6 +32,8 @@ class Target:
     """IP address of the pod, from its status."""
     state: str = ""
     """Anything that changes with the pod's state (ready, restarts): the report is read again when it does."""
+    adapters: frozenset[str] = frozenset()
+    """Adapters that the pod is to load: its report is read at every turn until it has dealt with them."""
     engine_port: int = names.ENGINE_PORT
     launcher_port: int = names.LAUNCHER_PORT
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from llmfleet.autoscaling.demand import Bounds, Demand, NoData, Replicas, Target, demand
 from llmfleet.autoscaling.window import Load, Sample, Window
 from llmfleet.kube.objects import Key
+from llmfleet.scrape import engine
 from llmfleet.scrape.queue_metrics import Queue
-from llmfleet.scrape.report import Report
+from llmfleet.scrape.report import AdapterState, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,12 @@ class Fleet:
         )
         return None if measured == Measured() else measured
 
+    def reports_of(self, key: Key, targets: Collection[engine.Target]) -> dict[str, Report]:
+        """The reports of these pods, by name; only those that were read while the pod was in its present state, for a container before knew other things."""
+        service = self._services.get(key)
+        read = service.reports if service is not None else {}
+        return {target.pod: read[target.pod].report for target in targets if target.pod in read and read[target.pod].pod_state == target.state}
+
     def keep(self, services: Collection[Key]) -> None:
         """Forget every other service."""
         self._services = {key: self._services.get(key) or _Service() for key in services}
@@ -79,21 +86,30 @@ class Fleet:
         if service is None:  # Gone while its round was under way.
             return
         service.reports = {pod: read for pod, read in service.reports.items() if pod in pods}
-        samples = {pod: Sample(at_seconds, queue.waiting, queue.running, self._max_sequences(key, pod)) for pod, queue in queues.items()}
+        samples = {
+            pod: Sample(at_seconds, queue.waiting, queue.running, self._max_sequences(key, pod), arriving=queue.arriving) for pod, queue in queues.items()
+        }
         service.window.observe(at_seconds, pods, samples)
 
-    def record_report(self, key: Key, pod: str, pod_state: str, at_seconds: float, report: Report) -> None:
-        """Take the report of one pod, read while the pod was in that state."""
+    def record_report(self, key: Key, target: engine.Target, at_seconds: float, report: Report) -> None:
+        """Take the report of one pod, read while the pod was in the target's state."""
         service = self._services.get(key)
         if service is not None:
-            service.reports[pod] = _Read(report, pod_state, at_seconds)
+            service.reports[target.pod] = _Read(report, target.state, at_seconds)
 
-    def report_is_due(self, key: Key, pod: str, pod_state: str, oldest_seconds: float) -> bool:
-        """Whether a pod's report is missing, of another state of the pod, or was read before `oldest_seconds`."""
+    def report_is_due(self, key: Key, target: engine.Target, oldest_seconds: float) -> bool:
+        """Whether a pod's report is missing, of another state of the pod, was read before `oldest_seconds`, or tells of adapters that are under way."""
         service = self._services.get(key)
-        read = service.reports.get(pod) if service is not None else None
-        return read is None or read.pod_state != pod_state or read.at_seconds <= oldest_seconds
+        read = service.reports.get(target.pod) if service is not None else None
+        return read is None or read.pod_state != target.state or read.at_seconds <= oldest_seconds or _under_way(read.report, target.adapters)
 
     def _max_sequences(self, key: Key, pod: str) -> int | None:
         report = self.report_of(key, pod)
         return report.max_sequences if report is not None else None
+
+
+def _under_way(report: Report, wanted: frozenset[str]) -> bool:
+    """Whether a replica still has to load or unload an adapter; one of a version that says nothing of adapters is not asked all the time."""
+    if report.adapters is None:
+        return False
+    return {adapter.name for adapter in report.adapters} != wanted or any(adapter.state is AdapterState.LOADING for adapter in report.adapters)

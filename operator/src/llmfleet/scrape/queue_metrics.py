@@ -6,13 +6,15 @@ from typing import Final
 
 WAITING: Final = "vllm:num_requests_waiting"
 RUNNING: Final = "vllm:num_requests_running"
+IN_FLIGHT: Final = "llmfleet:requests_in_flight"
+"""The runtime's own gauge on vLLM's page: requests from their first byte to the last of their answer (docs/engine-pod.md)."""
 
-PATH: Final = f"/metrics/?name[]={WAITING}&name[]={RUNNING}"
-"""Only the two gauges: 527 bytes and 0.45 ms of the engine's event loop against 48 kB and 6 ms of the whole page (measured). Without the slash before the
-question mark vLLM does not filter."""
+PATH: Final = f"/metrics/?name[]={WAITING}&name[]={RUNNING}&name[]={IN_FLIGHT}"
+"""Only the three gauges: of the two of vLLM, 527 bytes and 0.45 ms of the engine's event loop against 48 kB and 6 ms of the whole page (measured). Without the
+slash before the question mark vLLM does not filter."""
 
 MAX_BYTES: Final = 64 * 1024
-"""Most that is read of an answer: two gauges for each of hundreds of engines fit, and so does the whole page of an engine that does not filter."""
+"""Most that is read of an answer: the gauges of hundreds of engines fit, and so does the whole page of an engine that does not filter."""
 
 
 class MalformedMetricsError(ValueError):
@@ -25,22 +27,28 @@ class Queue:
 
     waiting: int
     running: int
+    arriving: int = 0
+    """Requests that the server has and the engine does not: their text is still being read and tokenised, or the end of their answer is on its way."""
 
 
 def parse(text: str) -> Queue:
-    """Sum both gauges over their labels (`engine` is the data-parallel rank, `model_name` the served name).
+    """Sum each gauge over its labels (`engine` is the data-parallel rank, `model_name` the served name; requests for an adapter are in the same gauges).
 
-    A gauge that is absent is an error: nothing known is not nothing waiting.
+    A gauge of vLLM that is absent is an error: nothing known is not nothing waiting. The runtime's is absent where the runtime is an older one.
+
+    What is in flight is the greater of the runtime's gauge and vLLM's sum, for neither has all: vLLM does not know of a request that is being tokenised, and of
+    one request to the server it makes several where a list of prompts was sent.
     """
     totals: dict[str, float] = {}
     for line in text.splitlines():
         name, value = _sample(line)
-        if name in (WAITING, RUNNING):
+        if name in (WAITING, RUNNING, IN_FLIGHT):
             totals[name] = totals.get(name, 0.0) + _count(line, value)
     for name in (WAITING, RUNNING):
         if name not in totals:
             raise MalformedMetricsError(f"no {name} in the engine's metrics")
-    return Queue(waiting=int(totals[WAITING]), running=int(totals[RUNNING]))
+    waiting, running = int(totals[WAITING]), int(totals[RUNNING])
+    return Queue(waiting, running, arriving=max(0, int(totals.get(IN_FLIGHT, 0.0)) - waiting - running))
 
 
 def _sample(line: str) -> tuple[str, str]:

@@ -27,7 +27,7 @@ SERVICE_SECONDS: Final = INTERVAL_SECONDS
 """Time of one service in a round. Pods that did not get their turn count with their last sample, and another time comes before that is too old."""
 
 REPORT_SECONDS: Final = 60.0
-"""How often the report of a pod is read whose state does not change."""
+"""How often the report of a pod is read whose state does not change, and that has nothing under way."""
 
 _log = logging.getLogger(__name__)
 
@@ -101,9 +101,8 @@ class Scraper:
         async with places, self._places:
             try:
                 queues[target.pod] = await read_queue(self._session, target)
-                if self._fleet.report_is_due(key, target.pod, target.state, self._clock() - REPORT_SECONDS):
-                    report = await read_report(self._session, target)
-                    self._fleet.record_report(key, target.pod, target.state, self._clock(), report)
+                if self._fleet.report_is_due(key, target, self._clock() - REPORT_SECONDS):
+                    self._fleet.record_report(key, target, self._clock(), await read_report(self._session, target))
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 _log.debug("No %s of pod %s/%s: %r", "report" if target.pod in queues else "queue", key[0], target.pod, error)
             except Exception:

@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 
 import kopf
@@ -30,6 +31,7 @@ from llmfleet.reconcile.models import Models
 from llmfleet.reconcile.reconciler import Reconciler
 from llmfleet.resources.blueprint import Platform
 from llmfleet.scrape.downloads import Downloads
+from llmfleet.scrape.engine import Target
 from llmfleet.scrape.engine import session as engine_session
 from llmfleet.scrape.fleet import Fleet
 from llmfleet.scrape.scraper import Scraper
@@ -217,22 +219,21 @@ class Operator:
                 self._queue.add_after(key, again.after_seconds)
 
     async def _follow_reports(self) -> None:
-        """Look again at each service whose demand or measured memory has moved, so that status shows it; nothing else moves by itself."""
+        """Look again at each service whose demand or reports have moved, so that status shows it; nothing else moves by itself."""
         shown: dict[Key, object] = {}
         while True:
             await asyncio.sleep(self._settings.scrape_interval_seconds)
-            told = {key: self._told(key) for key in self._scaling.targets()}
+            told = {key: self._told(key, targets) for key, targets in self._scaling.targets().items()}
             for key, moved in told.items():
                 if moved is not None and moved != shown.get(key):
                     self._queue.add(key)
             shown.update({key: moved for key, moved in told.items() if moved is not None})
             shown = {key: moved for key, moved in shown.items() if key in told}
 
-    def _told(self, key: Key) -> object:
+    def _told(self, key: Key, targets: Collection[Target]) -> object:
         """What the engines of a service tell, as far as status shows it; None where they tell nothing just now."""
-        demand, measured = self._scaling.demand(key), self._fleet.measured_of(key)
-        told = (demand.replicas if isinstance(demand, Demand) else None, measured)
-        return None if told == (None, None) else told
+        demand, reports = self._scaling.demand(key), self._fleet.reports_of(key, targets)
+        return (demand.replicas if isinstance(demand, Demand) else None, reports) if isinstance(demand, Demand) or reports else None
 
     async def _serve_health(self, stack: AsyncExitStack) -> None:
         runner = web.AppRunner(health.application(healthy=self._wrong, ready=self._missing, registry=self._telemetry.registry), access_log=None)

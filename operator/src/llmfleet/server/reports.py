@@ -11,11 +11,12 @@ from llmfleet.scrape.download import Progress
 from llmfleet.scrape.downloads import Downloads
 from llmfleet.scrape.engine import Target
 from llmfleet.scrape.fleet import Fleet, Measured
+from llmfleet.scrape.report import Report
 from llmfleet.server.scaling import Scaling
 
 
 class Reports:
-    """Demand, memory and downloads, as last reported; see reconcile.inputs.Reports."""
+    """Demand, engines and downloads, as last reported; see reconcile.inputs.Reports."""
 
     def __init__(self, scaling: Scaling, fleet: Fleet, downloads: Downloads) -> None:
         self._scaling = scaling
@@ -29,6 +30,10 @@ class Reports:
     def measured(self, key: Key) -> Measured | None:
         """What a service's engines report of their memory; None while none does."""
         return self._fleet.measured_of(key)
+
+    def reports(self, key: Key) -> Mapping[str, Report]:
+        """What the launchers of a service say, by pod, each as of the present state of its pod."""
+        return self._fleet.reports_of(key, self._scaling.targets_of(key))
 
     def progress(self, pod_uid: str) -> Progress | None:
         """How far the download is that runs in a pod; None where it has not said yet."""

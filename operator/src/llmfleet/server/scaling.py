@@ -8,7 +8,7 @@ from llmfleet import names
 from llmfleet.api.v1alpha1 import Autoscaling, QueueDepth
 from llmfleet.autoscaling.demand import Bounds, Demand, InFlightTarget, NoData, QueueDepthTarget, Replicas
 from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE, POD
-from llmfleet.kube.objects import Key, Object
+from llmfleet.kube.objects import Key, Object, key_of
 from llmfleet.kube.store import Store
 from llmfleet.metrics_api.application import Missing, Value
 from llmfleet.resources import children
@@ -30,10 +30,14 @@ class Scaling:
         """Return the pods to read, by service."""
         found: dict[Key, list[Target]] = {}
         for service in self._store.objects(LLMSERVICE):
-            key = (service["metadata"]["namespace"], service["metadata"]["name"])
-            found[key] = [_target(pod) for pod in self._pods(key) if pod["status"].get("podIP")]
+            found[key_of(service)] = self._targets(service)
         self._raised = {key: raised for key, raised in self._raised.items() if key in found}
         return found
+
+    def targets_of(self, key: Key) -> Collection[Target]:
+        """Return the pods to read of one service; none of one that is gone."""
+        service = self._store.get(LLMSERVICE, *key)
+        return self._targets(service) if service is not None else ()
 
     def demand(self, key: Key) -> Demand | NoData | None:
         """Return what a service asks for; None for one without autoscaling, or whose specification cannot be read."""
@@ -76,6 +80,10 @@ class Scaling:
             known = self._raised[key] = _Raised(wanted, self._clock() if known is None or risen else known.at_seconds)
         return known.at_seconds
 
+    def _targets(self, service: Object) -> list[Target]:
+        adapters = _adapters(service)
+        return [_target(pod, adapters) for pod in self._pods(key_of(service)) if pod["status"].get("podIP")]
+
     def _pods(self, key: Key) -> list[Object]:
         """Engine pods that are there to stay. One that has ended stays behind as a record, and its address may be another pod's by now."""
         pods = self._store.select(POD, key[0], names.LABEL_SERVICE, key[1])
@@ -104,9 +112,16 @@ def _autoscaling(service: Object) -> Autoscaling | None:
         return None  # the reconciler says so in a condition
 
 
-def _target(pod: Object) -> Target:
+def _adapters(service: Object) -> frozenset[str]:
+    """Names of the adapters that a specification lists; it may be one that nobody can read, of which the reconciler says so."""
+    adapters = service.get("spec", {}).get("adapters")
+    items = adapters.get("items") if isinstance(adapters, dict) else None
+    return frozenset(item["name"] for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)) if isinstance(items, list) else frozenset()
+
+
+def _target(pod: Object, adapters: frozenset[str]) -> Target:
     restarts = sum(container.get("restartCount", 0) for container in pod["status"].get("containerStatuses", ()))
-    return Target(pod=pod["metadata"]["name"], address=pod["status"]["podIP"], state=f"{_ready(pod)}/{restarts}")
+    return Target(pod=pod["metadata"]["name"], address=pod["status"]["podIP"], state=f"{_ready(pod)}/{restarts}", adapters=adapters)
 
 
 def _ready(pod: Object) -> bool:
