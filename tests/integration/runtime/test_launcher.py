@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.integration.runtime.launched import eventually, launched
+from tests.integration.runtime.launched import Launched, eventually, launched
 
 LONG = ("--drain-timeout-seconds=60",)
 
@@ -19,6 +19,13 @@ def alive(pid: int) -> bool:
     with suppress(OSError):
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()
     return False
+
+
+def told(launch: Launched) -> tuple[str, str, str, int]:
+    """The termination message, but for the remedy, which every failure has."""
+    found = launch.termination()
+    assert found["remedy"]
+    return found["reason"], found["message"], found["state"], found["exitCode"]
 
 
 def _blocked(pid: int, number: int) -> bool:
@@ -85,7 +92,7 @@ def test_an_engine_that_calls_itself_dead_is_not_alive(tmp_path: Path) -> None:
         eventually(lambda: launch.status("/livez"), lambda status: status == 503)
         launch.signal()
         assert launch.exit_code() == 1, "the kubelet's kill leaves a trace"
-        assert launch.termination() == {"reason": "EngineDied", "message": "vLLM says that its engine is dead: /health answers 503", "exitCode": 1}
+        assert told(launch) == ("EngineDied", "vLLM says that its engine is dead: /health answers 503", "Draining", 1)
 
 
 def test_an_engine_whose_steps_have_stopped_is_not_alive(tmp_path: Path) -> None:
@@ -237,7 +244,7 @@ def test_an_engine_that_dies_while_draining_has_failed(tmp_path: Path) -> None:
         launch.until_state("Draining")
         launch.end_engine(1, "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB.\n")
         assert launch.exit_code() == 1
-        assert launch.termination() == {"reason": "OutOfMemory", "message": "CUDA out of memory. Tried to allocate 2 GiB.", "exitCode": 1}
+        assert told(launch) == ("OutOfMemory", "CUDA out of memory. Tried to allocate 2 GiB.", "Draining", 1)
 
 
 def test_an_engine_that_calls_itself_dead_while_draining_ends_the_drain(tmp_path: Path) -> None:
@@ -256,7 +263,7 @@ def test_a_start_that_fails_passes_on_code_words_and_output(tmp_path: Path) -> N
     with launched(tmp_path, f"--says={words}", "--exits=2", environment={"VLLM_API_KEY": "sk-env"}) as launch:
         _, stderr = launch.process.communicate(timeout=15)
         assert launch.exit_code() == 2
-        assert launch.termination() == {"reason": "InvalidArgument", "message": "argument --dtype: invalid choice: '***'", "exitCode": 2}
+        assert told(launch) == ("InvalidArgument", "argument --dtype: invalid choice: '***'", "Starting", 2)
         assert words.encode() in stderr
 
 
@@ -282,13 +289,13 @@ def test_an_engine_that_has_ended_gets_no_traffic_while_its_last_words_are_read(
         os.kill(int(escaped.read_text()), signal.SIGKILL)
         assert (status, body["reason"]) == (503, "the engine has ended")
         assert launch.exit_code() == 1
-        assert launch.termination() == {"reason": "EngineFailed", "message": "ValueError: the last words", "exitCode": 1}
+        assert told(launch) == ("EngineFailed", "ValueError: the last words", "Serving", 1)
 
 
 def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with launched(tmp_path, program=("/no/vllm", "serve")) as launch:
         assert launch.exit_code() == 127
-        assert launch.termination() == {"reason": "CommandNotFound", "message": "/no/vllm: No such file or directory", "exitCode": 127}
+        assert told(launch) == ("CommandNotFound", "/no/vllm: No such file or directory", "Starting", 127)
 
 
 def test_wrong_options_of_our_own_are_told_on_stderr_alone(tmp_path: Path) -> None:
