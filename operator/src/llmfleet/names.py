@@ -102,7 +102,7 @@ DOWNLOAD_CONTAINER: Final = "download"
 """Container of a download's pods."""
 
 ADAPTERS_CONTAINER: Final = "adapters-"
-"""Sidecars that fetch the adapters, one for each set of credentials, numbered; 0 has the model's, or none."""
+"""Sidecars that fetch the adapters, one for each set of credentials, numbered by it; 0 has the model's, or none."""
 
 ADAPTERS_SUFFIX: Final = "-adapters"
 """The ConfigMap that lists the adapters is `<name>-adapters`."""
@@ -126,10 +126,10 @@ CLAIMS_DIR: Final = "/claims"
 """Where further claims are mounted, read-only, each below its name: those of adapters and of the draft model."""
 
 IMAGES_DIR: Final = "/images"
-"""Where further images are mounted, read-only, each below its number."""
+"""Where further images are mounted, read-only, each below a digest of its reference: no image is ever found where another one was."""
 
 ADAPTERS_DIR: Final = "/adapters"
-"""Where fetched adapters lie, each below its place in spec.adapters.items."""
+"""Where fetched adapters lie, each below a digest of its source."""
 
 CHAT_TEMPLATE_DIR: Final = "/chat-template"
 """Where the ConfigMap of spec.model.chatTemplate is mounted."""

@@ -93,6 +93,45 @@ def test_what_only_a_plan_reads_of_a_profile_rolls_nothing_out(update: dict[str,
     assert template(replace(before, profile=before.profile.model_copy(update=update))) == template(before)
 
 
+def options(spec: dict[str, Any], **fields: Any) -> list[str]:
+    """What the launcher is told."""
+    arguments = engine(spec, **fields)["args"]
+    return [str(argument) for argument in arguments[1 : arguments.index("--")]]
+
+
+def test_the_launcher_is_told_the_limits_of_the_specification() -> None:
+    assert {"--start-timeout-seconds=3600", "--max-request-bytes=67108864", "--drain-timeout-seconds=300"} <= set(options({}))
+    asked = {"engine": {"startTimeout": "1h30m", "maxRequestSize": "1G"}, "rollout": {"drainTimeout": "90s"}}
+    assert {"--start-timeout-seconds=5400", "--max-request-bytes=1000000000", "--drain-timeout-seconds=90"} <= set(options(asked))
+
+
+def test_the_launcher_looks_for_the_accelerators_that_the_pod_asks_for() -> None:
+    assert "--accelerators=4" in options({"parallelism": {"tensor": 2, "data": 2}})
+
+
+@pytest.mark.parametrize("profile", ["cpu", "amd-mi300x"])
+def test_the_launcher_can_count_nvidias_accelerators_alone(profile: str) -> None:
+    found = options({"accelerator": {"profile": profile}, "quantization": {"method": "fp8"}})
+    assert not [option for option in found if option.startswith(("--accelerators", "--minimum-capability"))]
+
+
+@pytest.mark.parametrize(
+    ("quantization", "capability"),
+    [({}, None), ({"method": "fp8_per_channel"}, "8.9"), ({"kvCache": "fp8"}, "8.0"), ({"kvCache": "nvfp4_4over6"}, "10.0"), ({"method": "gguf"}, None)],
+)
+def test_the_launcher_is_told_the_lowest_capability_that_the_numbers_need(quantization: dict[str, str], capability: str | None) -> None:
+    found = [option for option in options({"quantization": quantization}) if option.startswith("--minimum-capability")]
+    assert found == ([f"--minimum-capability={capability}"] if capability else [])
+
+
+def test_the_launcher_loads_adapters_and_vllm_lets_it() -> None:
+    adapters = {"adapters": {"maxRank": 8}}
+    assert "--adapters=/adapter-list/adapters.json" in options(adapters)
+    assert environment(adapters)["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "true"
+    assert not [option for option in options({}) if option.startswith("--adapters")]
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in environment({})
+
+
 def test_without_a_cache_nothing_is_kept() -> None:
     assert "VLLM_CACHE_ROOT" not in environment({})
     assert "/compile-cache" not in {mount["mountPath"] for mount in engine({})["volumeMounts"]}

@@ -1,5 +1,6 @@
 """Where a specification's sources lie, and what the pod needs for that."""
 
+import re
 from typing import Any
 
 import pytest
@@ -16,6 +17,10 @@ AWS = {"secretRef": {"name": "aws"}}
 
 def located(source: str, *, cache: dict[str, Any] | None = None, model: dict[str, Any] | None = None, **fields: Any) -> Location:
     return locate(blueprint({"model": {"source": source, **({"cache": cache} if cache else {}), **(model or {})}, **fields}))
+
+
+def paths(location: Location) -> dict[str, str]:
+    return {adapter.name: adapter.path for adapter in location.adapters}
 
 
 def variables(location: Location) -> dict[str, Any]:
@@ -124,38 +129,41 @@ def test_a_key_file_is_mounted_for_the_container_alone() -> None:
 def test_a_claim_that_is_used_twice_is_one_volume() -> None:
     adapters = {"items": [{"name": "a", "source": "pvc://models/lora"}, {"name": "b", "source": "pvc://other/x"}, {"name": "c", "source": "pvc://other"}]}
     location = located("pvc://models/base", adapters=adapters)
-    assert location.places.adapters == (("a", "/models/lora"), ("b", "/claims/other/x"), ("c", "/claims/other"))
-    assert [volume["persistentVolumeClaim"]["claimName"] for volume in location.volumes] == ["models", "other"]
+    assert paths(location) == {"a": "/models/lora", "b": "/claims/other/x", "c": "/claims/other"}
+    assert [volume["persistentVolumeClaim"]["claimName"] for volume in location.volumes if "persistentVolumeClaim" in volume] == ["models", "other"]
 
 
 def test_an_adapter_on_the_claim_of_the_cache_is_found_there() -> None:
     location = located("hf://org/model", cache={"claimName": "models"}, adapters={"items": [{"name": "a", "source": "pvc://models/lora"}]})
-    assert location.places.adapters == (("a", "/models/lora"),)
-    assert len(location.volumes) == 1
+    assert paths(location) == {"a": "/models/lora"}
+    assert [volume["name"] for volume in location.volumes] == ["llmfleet-model", "llmfleet-adapter-list", "llmfleet-adapters"]
 
 
 def test_an_image_that_is_used_twice_is_one_volume() -> None:
     adapters = {"items": [{"name": "a", "source": "oci://r/lora:1"}, {"name": "b", "source": "oci://r/lora:1"}, {"name": "c", "source": "oci://r/base:1"}]}
     location = located("oci://r/base:1", adapters=adapters)
-    assert location.places.adapters == (("a", "/images/1"), ("b", "/images/1"), ("c", "/models"))
-    assert [volume["image"]["reference"] for volume in location.volumes] == ["r/base:1", "r/lora:1"]
+    found = paths(location)
+    assert re.fullmatch("/images/[0-9a-f]{12}", found["a"])
+    assert (found["b"], found["c"]) == (found["a"], "/models")
+    assert [volume["image"]["reference"] for volume in location.volumes if "image" in volume] == ["r/base:1", "r/lora:1"]
 
 
-def test_what_fetches_an_adapter_has_its_credentials_and_the_way_there_and_no_more() -> None:
-    env = [{"name": "HF_ENDPOINT", "value": "https://mirror"}, {"name": "VLLM_LOGGING_LEVEL", "value": "DEBUG"}, {"name": "no_proxy", "value": "x"}]
-    adapters = {"items": [{"name": "a", "source": "hf://org/lora@v1"}, {"name": "b", "source": "s3://bucket/lora", "credentials": AWS}]}
-    location = located("hf://org/model", model={"credentials": TOKEN}, engine={"env": env}, adapters=adapters)
-    hub, bucket = location.init_containers
-    assert hub["command"] == ["python3", "-m", "llmfleet_runtime", "fetch", "hf://org/lora@v1", "/adapters/0"]
-    assert [variable["name"] for variable in hub["env"]] == ["HOME", "HF_ENDPOINT", "no_proxy", "HF_TOKEN", "LLMFLEET_CREDENTIALS"]
-    assert "HF_TOKEN" not in {variable["name"] for variable in bucket["env"]}
-    assert bucket["envFrom"] == [{"secretRef": {"name": "aws"}}]
-    assert location.places.adapters == (("a", "/adapters/0"), ("b", "/adapters/1"))
+def test_an_image_lies_where_it_lay_before_another_one_came() -> None:
+    """The pods of the template before read the new list: a number would show them another adapter under the old name."""
+    one, other = ({"name": name, "source": f"oci://r/{name}:1"} for name in ("m", "a"))
+    assert paths(located("hf://org/model", adapters={"items": [one]}))["m"] == paths(located("hf://org/model", adapters={"items": [other, one]}))["m"]
 
 
-def test_an_adapter_of_another_kind_of_source_does_not_get_the_models_credentials() -> None:
-    location = located("hf://org/model", model={"credentials": TOKEN}, adapters={"items": [{"name": "a", "source": "s3://bucket/lora"}]})
-    assert [variable["name"] for variable in location.init_containers[0]["env"]] == ["HOME"]
+@pytest.mark.parametrize("adapters", [{"items": [{"name": "a", "source": "pvc://c/x"}]}, {"maxLoaded": 2}, {"maxRank": 8}])
+def test_with_adapters_there_is_a_list_and_a_place_for_what_is_fetched(adapters: dict[str, Any]) -> None:
+    location = located("hf://org/model", adapters=adapters)
+    assert {"name": "llmfleet-adapter-list", "configMap": {"name": "qwen-adapters"}} in location.volumes
+    assert {"name": "llmfleet-adapter-list", "mountPath": "/adapter-list", "readOnly": True} in location.mounts, "as a directory: a subPath is not renewed"
+    assert {"name": "llmfleet-adapters", "mountPath": "/adapters", "readOnly": True} in location.mounts
+
+
+def test_without_adapters_there_is_nothing_for_them() -> None:
+    assert not [volume for volume in located("hf://org/model").volumes if "adapter" in volume["name"]]
 
 
 def test_the_key_of_a_chat_template_is_named_so_that_the_kubelet_misses_it() -> None:
@@ -182,12 +190,3 @@ def test_a_draft_model_from_a_claim_of_its_own_is_mounted() -> None:
 def test_the_claim_of_a_cache(cache: dict[str, str], name: str) -> None:
     assert cache_claim(blueprint({"model": {"source": "hf://a/b", "cache": cache}})) == name
     assert cache_claim(blueprint({"model": {"source": "hf://a/b"}})) is None
-
-
-def test_what_fetches_an_adapter_finds_the_authority_that_it_is_told_to_trust() -> None:
-    mount = {"name": "ca", "mountPath": "/etc/ca"}
-    template = {"spec": {"volumes": [{"name": "ca", "configMap": {"name": "ca"}}], "containers": [{"name": "engine", "volumeMounts": [mount]}]}}
-    engine = {"env": [{"name": "SSL_CERT_FILE", "value": "/etc/ca/ca.crt"}]}
-    location = located("hf://org/model", engine=engine, template=template, adapters={"items": [{"name": "a", "source": "hf://org/lora"}]})
-    assert mount in location.init_containers[0]["volumeMounts"]
-    assert mount not in location.mounts, "the template's own mounts are merged later"

@@ -86,7 +86,6 @@ PLACES = Places(
     model=Place("a/b", "main"),
     tokenizer=Place("a/tokenizer", "v2"),
     draft=Place("a/draft", "v1"),
-    adapters=(("sql", "a/sql"), ("code", "/adapters/code")),
     chat_template="/llmfleet-template/qwen.jinja",
     api_keys=("$(LLMFLEET_API_KEY_0)", "$(LLMFLEET_API_KEY_1)"),
 )
@@ -118,8 +117,7 @@ def test_everything_in_a_stable_order_with_extra_args_last() -> None:
         *("--limit-mm-per-prompt", '{"image":4,"video":0}', "--mm-processor-kwargs", '{"max_pixels":1003520}', "--mm-processor-cache-gb", "0"),
         *("--tool-call-parser", "hermes", "--enable-auto-tool-choice", "--reasoning-parser", "qwen3"),
         *("--structured-outputs-config", '{"backend":"xgrammar","disable_any_whitespace":true,"enable_in_reasoning":false}', "--seed", "7"),
-        *("--enable-lora", "--lora-modules", '{"name":"sql","path":"a/sql"}', '{"name":"code","path":"/adapters/code"}'),
-        *("--max-loras", "1", "--max-lora-rank", "32", "--api-key", "$(LLMFLEET_API_KEY_0)", "$(LLMFLEET_API_KEY_1)"),
+        *("--enable-lora", "--max-loras", "1", "--max-lora-rank", "32", "--api-key", "$(LLMFLEET_API_KEY_0)", "$(LLMFLEET_API_KEY_1)"),
         "--enable-log-requests",
     ]
 
@@ -146,7 +144,8 @@ def test_the_order_of_the_fields_does_not_count() -> None:
         ({"model": {"trustRemoteCode": False, "generationDefaults": {}}}, []),
         ({"parallelism": {"tensor": 1, "pipeline": 1, "data": 1, "expert": False, "decodeContext": 1, "nodes": 1}}, []),
         ({"adapters": {}}, []),
-        ({"adapters": {"maxLoaded": 4}}, ["--enable-lora", "--max-loras", "4"]),
+        ({"adapters": {"maxLoaded": 2}}, ["--enable-lora", "--max-loras", "2"]),
+        ({"adapters": {"maxRank": 32}}, ["--enable-lora", "--max-loras", "4", "--max-lora-rank", "32"]),
         ({"model": {"maxLength": 4096}}, ["--max-model-len", "4096"]),
         ({"model": {"maxLength": "16K"}}, ["--max-model-len", "16K"]),
         ({"model": {"maxLength": "auto"}}, ["--max-model-len", "auto"]),
@@ -164,17 +163,12 @@ def test_a_speculative_method_without_a_model_is_json_of_its_numbers() -> None:
     ]
 
 
-def test_there_is_room_for_every_adapter_unless_less_is_asked_for() -> None:
-    items = [{"name": name, "source": "hf://a/b"} for name in ("x", "y", "z")]
-    places = Places(Place("a/b"), adapters=tuple((name, "a/b") for name in ("x", "y", "z")))
-    assert told(places, adapters={"items": items})[-2:] == ["--max-loras", "3"]
-    assert told(places, adapters={"items": items, "maxLoaded": 2})[-2:] == ["--max-loras", "2"]
-
-
-def test_a_path_with_a_comma_stays_one_adapter() -> None:
-    """vLLM reads name=path only where no comma stands in it."""
-    places = Places(Place("a/b"), adapters=(("x", "/adapters/a,b"),))
-    assert '{"name":"x","path":"/adapters/a,b"}' in told(places, adapters={"items": [{"name": "x", "source": "pvc://claim/x"}]})
+@pytest.mark.parametrize("count", [1, 3, 64])
+def test_no_argument_follows_from_which_adapters_there_are(count: int) -> None:
+    """Each would restart the engines whenever one comes or goes."""
+    items = [{"name": f"a{number}", "source": f"hf://a/b{number}"} for number in range(count)]
+    assert told(adapters={"items": items}) == ["--enable-lora", "--max-loras", "4"]
+    assert told(adapters={"items": items, "maxLoaded": 2}) == ["--enable-lora", "--max-loras", "2"]
 
 
 def test_several_data_parallel_ranks_have_one_api_server() -> None:

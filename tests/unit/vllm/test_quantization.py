@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmfleet.vllm.quantization import DEPRECATED, KV_CACHE_TYPE, KV_CACHE_TYPES, METHOD, METHODS, PLUGINS, KVCacheType, Method
+from llmfleet.vllm.quantization import DEPRECATED, KV_CACHE_TYPE, KV_CACHE_TYPES, METHOD, METHODS, PLUGINS, KVCacheType, Method, lowest_capability
 from llmfleet.vllm.versions import DEFAULT, SUPPORTED
 
 
@@ -81,6 +81,29 @@ def test_an_odd_slot_of_turboquant_is_rounded_up() -> None:
 def test_packed_latents_have_a_size_of_their_own() -> None:
     assert KV_CACHE_TYPE["fp8_ds_mla"].latent_bytes == 656
     assert KV_CACHE_TYPE["nvfp4_ds_mla"].latent_bytes == 352
+
+
+@pytest.mark.parametrize(
+    ("method", "kv_cache", "lowest"),
+    [
+        (None, None, None),
+        ("compressed-tensors", None, 70),
+        ("fp8_per_channel", None, 89),
+        (None, "fp8", 80),
+        (None, "auto", None),
+        ("compressed-tensors", "fp8", 80),
+        ("fp8_per_channel", "fp8", 89),
+        ("gguf", None, None),
+    ],
+)
+def test_the_lowest_capability_is_that_of_the_more_demanding_format(method: str | None, kv_cache: str | None, lowest: int | None) -> None:
+    assert lowest_capability(method, kv_cache) == lowest
+
+
+def test_a_method_that_may_quantize_while_loading_is_asked_for_no_more_than_that_needs() -> None:
+    """Which of the two it will do is the checkpoint's to say."""
+    assert METHOD["mxfp8"].min_capability == 80
+    assert lowest_capability("mxfp8", None) == 75
 
 
 def test_the_default_is_the_newest_supported_version() -> None:

@@ -253,7 +253,7 @@ def overhead(spec: LLMServiceSpec, profile: AcceleratorProfile, engine: Engine) 
 
 def adapters(spec: LLMServiceSpec, architecture: Architecture, engine: Engine) -> Term | None:
     """Room for LoRA adapters: every slot is as large as the largest adapter that may come, over every layer that can have one (lora/layers)."""
-    slots = spec.adapters.max_loaded or len(spec.adapters.items)
+    slots = spec.adapters.places
     if not slots:
         return None
     rank, tensor = spec.adapters.max_rank or ADAPTER_RANK, spec.parallelism.tensor

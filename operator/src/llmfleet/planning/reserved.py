@@ -93,6 +93,9 @@ need not be one who may write such pods."""
 IDENTITY_SOURCES: Final = ("serviceAccountToken", "podCertificate")
 """Sources of a projected volume that make a credential of the pod's service account."""
 
+ADAPTER_UPDATES: Final = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+"""Variable that has vLLM load and unload adapters while it runs."""
+
 ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "HOME": "the operator sets it to a writable directory",
@@ -105,7 +108,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
         "VLLM_API_KEY": "keys belong to spec.access.apiKeys, and vLLM ignores the variable beside them",
         "VLLM_DP_SIZE": "it follows from spec.parallelism.data",
         "VLLM_DP_RANK": "it follows from spec.parallelism.data",
-        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "adapters belong to spec.adapters: what is loaded into one pod is unknown to the others, and lost when it restarts",
+        ADAPTER_UPDATES: "the operator sets it with spec.adapters, and whoever loads an adapter into one pod by hand loses it when that restarts",
     }
 )
 """Variables that may not be set, with the reason."""

@@ -1,8 +1,9 @@
 """All children of one service, in the order in which they are applied."""
 
-from llmfleet.resources import autoscaler, disruption_budget, service, service_account
+from llmfleet.resources import adapters, autoscaler, disruption_budget, service, service_account
 from llmfleet.resources.blueprint import Blueprint, Manifest
 from llmfleet.resources.deployment import DeploymentWorkload
+from llmfleet.resources.location import locate
 from llmfleet.resources.workload import Workload
 
 
@@ -18,6 +19,8 @@ def children(blueprint: Blueprint) -> tuple[Manifest, ...]:
     """
     chosen = workload()
     rendered = [chosen.build(blueprint), service_account.build(blueprint), service.build(blueprint), disruption_budget.build(blueprint)]
+    if blueprint.spec.adapters.enabled:
+        rendered.append(adapters.build(blueprint, locate(blueprint).adapters))
     if blueprint.spec.autoscaling is not None:
         rendered.append(autoscaler.build(blueprint, blueprint.spec.autoscaling, chosen.scale_target(blueprint.owner)))
     return tuple(rendered)

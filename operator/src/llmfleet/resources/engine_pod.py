@@ -9,14 +9,18 @@ from collections.abc import Iterable
 from typing import Final
 
 from llmfleet import names
+from llmfleet.api.accelerator import Vendor
 from llmfleet.api.pod_shape import Shape, pod_template
+from llmfleet.api.quantity import quantity_bytes
 from llmfleet.api.v1alpha1 import EnvVar
 from llmfleet.planning import reserved
+from llmfleet.resources import adapters
 from llmfleet.resources.blueprint import Blueprint, Manifest
 from llmfleet.resources.location import CACHE_ROOT, Location, cache_claim, locate
 from llmfleet.resources.restricted import container_security, pod_security, without_privileges
 from llmfleet.resources.template_merge import merged
 from llmfleet.vllm.arguments import arguments
+from llmfleet.vllm.quantization import lowest_capability
 
 STOP_MARGIN_SECONDS: Final = 30
 """Between the end of draining and the kubelet's SIGKILL: the launcher ends vLLM within 10 s, and its report must get out."""
@@ -32,6 +36,7 @@ def template(blueprint: Blueprint) -> Manifest:
     owner, spec, profile = blueprint.owner, blueprint.spec, blueprint.profile
     location = locate(blueprint)
     served = arguments(spec, name=owner.name, places=location.places)
+    fetching, fetching_volumes = adapters.sidecars(blueprint) if spec.adapters.enabled else ([], [])
     compile_cache = _compile_cache(blueprint, served) if cache_claim(blueprint) is not None else None
     metadata: Manifest = {"labels": {**spec.template.metadata.labels, **owner.labels, **owner.selector}}
     annotations = dict(spec.template.metadata.annotations)
@@ -49,10 +54,10 @@ def template(blueprint: Blueprint) -> Manifest:
         "initContainers": [
             _runtime_container(blueprint),
             *([_compile_cache_container(blueprint, compile_cache)] if compile_cache else ()),
-            *location.init_containers,
+            *fetching,
         ],
         "containers": [_engine_container(blueprint, location, served, compile_cache)],
-        "volumes": [*_volumes(blueprint), *location.volumes],
+        "volumes": [*_volumes(blueprint), *location.volumes, *fetching_volumes],
     }
     if profile.runtime_class_name:
         pod["runtimeClassName"] = profile.runtime_class_name
@@ -112,6 +117,10 @@ def _engine_container(blueprint: Blueprint, location: Location, served: list[str
             f"--minimum-drain-seconds={blueprint.platform.minimum_drain_seconds:g}",
             f"--port={names.LAUNCHER_PORT}",
             f"--engine-port={names.ENGINE_PORT}",
+            f"--start-timeout-seconds={spec.engine.start_timeout_seconds}",
+            f"--max-request-bytes={quantity_bytes(spec.engine.max_request_size)}",
+            *_expected_accelerators(blueprint),
+            *([f"--adapters={adapters.LIST_FILE}"] if spec.adapters.enabled else ()),
             "--",
             "vllm",
             "serve",
@@ -137,6 +146,21 @@ def _engine_container(blueprint: Blueprint, location: Location, served: list[str
         # The number follows from the parallelism: two fields that can disagree would leave accelerators idle.
         container["resources"] = {"limits": {blueprint.profile.resource_name: str(spec.parallelism.accelerators_per_pod)}}
     return container
+
+
+def _expected_accelerators(blueprint: Blueprint) -> list[str]:
+    """What the launcher looks for before it starts vLLM, of NVIDIA's devices alone.
+
+    The capability is what the specification asks for, not what the profile says: the generic profile says none, and a node may have another device.
+    """
+    spec, profile = blueprint.spec, blueprint.profile
+    if profile.vendor is not Vendor.NVIDIA or profile.resource_name is None:
+        return []
+    lowest = lowest_capability(spec.quantization.method, spec.quantization.kv_cache)
+    return [
+        f"--accelerators={spec.parallelism.accelerators_per_pod}",
+        *([f"--minimum-capability={lowest // 10}.{lowest % 10}"] if lowest is not None else ()),
+    ]
 
 
 def _runtime_container(blueprint: Blueprint) -> Manifest:
@@ -177,6 +201,9 @@ def _environment(blueprint: Blueprint, location: Location) -> list[Manifest]:
     add("HOME", names.HOME_DIR)
     add("USER", "vllm")
     add("VLLM_NO_USAGE_STATS", "1")
+    if spec.adapters.enabled:
+        # For the launcher alone: the middleware lets nobody else load or unload.
+        add(reserved.ADAPTER_UPDATES, "true")
     if cache_claim(blueprint) is not None:
         # vLLM puts torch's and Triton's caches below it (vllm/compilation/compiler_interface.py, 0.32).
         add("VLLM_CACHE_ROOT", names.COMPILE_CACHE_DIR)

@@ -7,11 +7,10 @@ from typing import Final
 from llmfleet import names
 from llmfleet.api import source
 from llmfleet.api.source import Bucket, Claim, Image, Repository, Scheme
-from llmfleet.api.v1alpha1 import Credentials
 from llmfleet.planning import reserved
-from llmfleet.resources import credentials
+from llmfleet.resources import adapters, credentials
+from llmfleet.resources.adapters import Listed
 from llmfleet.resources.blueprint import Blueprint, Manifest
-from llmfleet.resources.restricted import container_security
 from llmfleet.vllm.arguments import Place, Places
 
 CLAIM_SUFFIX: Final = "-models"
@@ -23,9 +22,8 @@ CACHE_ROOT: Final = "llmfleet"
 LONGEST_FOLDER: Final = 200
 """Characters of a directory's name; file systems take 255 bytes, and what is being filled has an ending."""
 
-FETCH_RESOURCES: Final[Manifest] = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
-"""Of a container that fetches: it streams by parts of a mebibyte and syncs what it has written (docs/model-inspection.md); the rest of the limit is
-page cache, which the kernel takes back."""
+IMAGE_DIGITS: Final = 12
+"""Hexadecimal digits of an image's directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,8 @@ class Location:
     """Of the engine's container."""
     environment_from: tuple[Manifest, ...]
     """Of the engine's container."""
-    init_containers: tuple[Manifest, ...]
-    """Fetch the adapters that vLLM cannot fetch itself."""
+    adapters: tuple[Listed, ...]
+    """In the order of spec.adapters.items."""
 
 
 def cache_claim(blueprint: Blueprint) -> str | None:
@@ -87,7 +85,6 @@ class _Locator:
         self._images: dict[str, str] = {}
         self._volumes: list[Manifest] = []
         self._mounts: list[Manifest] = []
-        self._init_containers: list[Manifest] = []
         self._hubs: set[Scheme] = set()
 
     def located(self) -> Location:
@@ -98,10 +95,10 @@ class _Locator:
             model=self._model(),
             tokenizer=self._place(model.tokenizer) if model.tokenizer else None,
             draft=self._place(draft) if draft else None,
-            adapters=tuple((adapter.name, self._adapter(index)) for index, adapter in enumerate(spec.adapters.items)),
             chat_template=self._chat_template(),
             api_keys=tuple(f"$({names.ENV_API_KEY}{index})" for index in range(len(spec.access.api_keys))),
         )
+        listed = self._adapters()
         given = self._access()
         self._volumes += given.volumes
         self._mounts += given.mounts
@@ -111,7 +108,7 @@ class _Locator:
             mounts=tuple(self._mounts),
             environment=(*self._hub_environment(), *given.environment, *self._api_keys()),
             environment_from=given.environment_from,
-            init_containers=tuple(self._init_containers),
+            adapters=listed,
         )
 
     def _model(self) -> Place:
@@ -144,8 +141,8 @@ class _Locator:
         """The path of what a volume holds; the volume is mounted where it is not yet."""
         if isinstance(origin, Image):
             if origin.reference not in self._images:
-                number = len(self._images)
-                self._mount_image(origin.reference, f"{names.VOLUME_IMAGE}{number}", f"{names.IMAGES_DIR}/{number}")
+                digest = hashlib.sha256(origin.reference.encode()).hexdigest()[:IMAGE_DIGITS]
+                self._mount_image(origin.reference, f"{names.VOLUME_IMAGE}{len(self._images)}", f"{names.IMAGES_DIR}/{digest}")
             return self._images[origin.reference]
         if origin.claim not in self._claims:
             self._mount_claim(origin.claim, f"{names.VOLUME_CLAIM}{len(self._claims)}", f"{names.CLAIMS_DIR}/{origin.claim}")
@@ -161,38 +158,21 @@ class _Locator:
         self._volumes.append({"name": volume, "image": {"reference": reference}})
         self._mounts.append({"name": volume, "mountPath": path, "readOnly": True})
 
-    def _adapter(self, index: int) -> str:
-        """The path of an adapter: vLLM takes a directory or, without a revision, a repository, so what is remote is fetched before it starts."""
-        adapter = self._spec.adapters.items[index]
-        origin = source.parse(adapter.source)
-        if isinstance(origin, Claim | Image):
-            return self._mounted(origin)
-        if not self._init_containers:
-            self._volumes.append({"name": names.VOLUME_ADAPTERS, "emptyDir": {}})
-            self._mounts.append({"name": names.VOLUME_ADAPTERS, "mountPath": names.ADAPTERS_DIR, "readOnly": True})
-        path = f"{names.ADAPTERS_DIR}/{index}"
-        mine = adapter.credentials or self._credentials_of(origin.scheme)
-        given = credentials.access(mine, origin.scheme, f"{names.VOLUME_CREDENTIALS}-{index}")
-        self._volumes += given.volumes
-        container: Manifest = {
-            "name": f"{names.ADAPTERS_CONTAINER}{index}",
-            "image": self._blueprint.platform.runtime_image,
-            "command": ["python3", "-m", "llmfleet_runtime", "fetch", adapter.source, path],
-            "env": credentials.fetching_environment(mine, given, self._spec.engine.env),
-            "resources": FETCH_RESOURCES,
-            "securityContext": container_security(),
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "volumeMounts": [
-                {"name": names.VOLUME_ADAPTERS, "mountPath": names.ADAPTERS_DIR},
-                {"name": names.VOLUME_TMP, "mountPath": names.TMP_DIR},
-                *given.mounts,
-                *credentials.named_files(self._spec).mounts,
-            ],
-        }
-        if given.environment_from:
-            container["envFrom"] = list(given.environment_from)
-        self._init_containers.append(container)
-        return path
+    def _adapters(self) -> tuple[Listed, ...]:
+        """Where each adapter lies; nothing that is mounted for them depends on the order or the names of the items."""
+        if not self._spec.adapters.enabled:
+            return ()
+        items = [(adapter, source.parse(adapter.source)) for adapter in self._spec.adapters.items]
+        for origin in sorted({origin for _, origin in items if isinstance(origin, Claim)}, key=lambda origin: origin.claim):
+            self._mounted(origin)
+        for image in sorted({origin for _, origin in items if isinstance(origin, Image)}, key=lambda origin: origin.reference):
+            self._mounted(image)
+        self._volumes += adapters.list_volumes(self._blueprint)
+        self._mounts += adapters.engine_mounts()
+        return tuple(
+            Listed(adapter.name, self._mounted(origin)) if isinstance(origin, Claim | Image) else adapters.fetched(self._spec, adapter)
+            for adapter, origin in items
+        )
 
     def _chat_template(self) -> str | None:
         template = self._spec.model.chat_template
@@ -204,11 +184,6 @@ class _Locator:
         self._volumes.append({"name": names.VOLUME_CHAT_TEMPLATE, "configMap": volume})
         self._mounts.append({"name": names.VOLUME_CHAT_TEMPLATE, "mountPath": names.CHAT_TEMPLATE_DIR, "readOnly": True})
         return f"{names.CHAT_TEMPLATE_DIR}/{reference.key}"
-
-    def _credentials_of(self, scheme: Scheme) -> Credentials | None:
-        """The model's credentials, for a source of the same kind."""
-        origin = source.parse(self._spec.model.source)
-        return self._spec.model.credentials if isinstance(origin, Repository | Bucket) and origin.scheme is scheme else None
 
     def _access(self) -> credentials.Access:
         """Credentials of the engine itself: it needs none for what lies in its pod."""

@@ -15,7 +15,7 @@ from llmfleet.api.source import Bucket, Claim, Image, Repository
 from llmfleet.api.v1alpha1 import Credentials
 from llmfleet.resources import credentials
 from llmfleet.resources.blueprint import Blueprint, Manifest
-from llmfleet.resources.location import CLAIM_SUFFIX, FETCH_RESOURCES, cache_claim, cache_directory
+from llmfleet.resources.location import CLAIM_SUFFIX, cache_claim, cache_directory
 from llmfleet.resources.restricted import container_security, pod_security
 from llmfleet.resources.template_merge import merged
 
@@ -35,6 +35,10 @@ the engine's."""
 
 INSPECT_RESOURCES: Final[Manifest] = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 """It reads configuration and the headers of weights, some MB; the clients of object storage are what takes memory."""
+
+FETCH_RESOURCES: Final[Manifest] = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+"""It streams by parts of a mebibyte and syncs what it has written (docs/model-inspection.md); the rest of the limit is page cache, which the kernel takes
+back."""
 
 DIGEST_DIGITS: Final = 10
 """Hexadecimal digits of a digest in a name: 40 bits, within one namespace."""

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_snake
 
 from llmfleet import names
 from llmfleet.api.quantity import quantity_bytes
-from llmfleet.api.v1alpha1 import Adapters, LLMServiceSpec
+from llmfleet.api.v1alpha1 import LLMServiceSpec
 
 Value = bool | int | float | str | Sequence[str] | Mapping[str, Any]
 """What a flag says: a switch, one value, several, or JSON."""
@@ -40,8 +40,6 @@ class Places:
     """spec.model.tokenizer."""
     draft: Place | None = None
     """spec.engine.speculative.model."""
-    adapters: tuple[tuple[str, str], ...] = ()
-    """Name, and path or repository id, in the order of spec.adapters.items."""
     chat_template: str | None = None
     """Path of the template's file in the pod."""
     api_keys: tuple[str, ...] = ()
@@ -106,16 +104,6 @@ def _if_true(switch: bool) -> bool | None:
 def _gib(quantity: str) -> float:
     """A quantity in GiB; vLLM multiplies by 2^30, also where a flag ends in -gb."""
     return quantity_bytes(quantity) / GIB
-
-
-def _uses_adapters(adapters: Adapters) -> bool | None:
-    """Adapters that the server begins with, or room for adapters that are loaded while it runs."""
-    return _if_true(bool(adapters.items) or adapters.max_loaded is not None or adapters.max_rank is not None)
-
-
-def _lora_modules(places: Places) -> list[str]:
-    """JSON, not name=path: vLLM reads an item with a comma as JSON and any other as name=path, so a comma in a path would break the second form."""
-    return [_json({"name": name, "path": path}) for name, path in places.adapters]
 
 
 TYPED: Final = (
@@ -189,9 +177,9 @@ TYPED: Final = (
     _field("engine.structuredOutputs.enableInReasoning", "--structured-outputs-config", key="enable_in_reasoning"),
     _field("engine.seed", "--seed"),
     # Adapters and keys.
-    _field("adapters", "--enable-lora", _uses_adapters),
-    _place("adapters.items", "--lora-modules", _lora_modules),
-    Typed("adapters.maxLoaded", "--max-loras", lambda given: given.spec.adapters.max_loaded or len(given.spec.adapters.items) or None),
+    # The adapters themselves are no arguments: the launcher loads and unloads them, so that none of them restarts an engine.
+    _field("adapters", "--enable-lora", lambda adapters: _if_true(adapters.enabled)),
+    Typed("adapters.maxLoaded", "--max-loras", lambda given: given.spec.adapters.places or None),
     _field("adapters.maxRank", "--max-lora-rank"),
     _place("access.apiKeys", "--api-key", lambda places: places.api_keys),
 )

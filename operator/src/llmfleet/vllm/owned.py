@@ -56,6 +56,7 @@ OWNED: Final[Mapping[str, Owner]] = MappingProxyType(
         "--spec-model": _field("engine.speculative.model"),
         "--spec-tokens": _field("engine.speculative.tokens"),
         "--shutdown-timeout": _field("rollout.drainTimeout"),
+        "--lora-modules": _field("adapters.items"),
     }
     | _operator(
         "remove it: the Service and the probes expect vLLM's own HTTP server on port 8000 of every interface",

@@ -62,6 +62,9 @@ class Method:
         return self.linear_bytes is None and self.expert_bytes is not None
 
 
+ONLINE_CAPABILITY: Final = 75
+"""Lowest compute capability of a method that also reads checkpoints while it quantizes one that is not (online/base.py, get_min_capability)."""
+
 _FP8_BLOCK: Final = 1 + 4 / (128 * 128)
 """One byte, and a float32 scale per 128 x 128 weights (online/fp8.py)."""
 _MXFP8: Final = 1 + 1 / 32
@@ -217,8 +220,18 @@ KV_CACHE_TYPE: Final = _kv_cache_types(
 )
 """The choices of --kv-cache-dtype, by name."""
 
+
 KV_CACHE_TYPES: Final = tuple(KV_CACHE_TYPE)
 """Names of the KV cache types."""
 
 DTYPES: Final = ("auto", "bfloat16", "float", "float16", "float32", "half")
 """Choices of --dtype."""
+
+
+def lowest_capability(method: str | None, kv_cache: str | None) -> int | None:
+    """Return the lowest compute capability that a method and a type of the KV cache may do with, whatever the checkpoint is; None where any does."""
+    asked, kept = METHOD.get(method or ""), KV_CACHE_TYPE.get(kv_cache or "")
+    floors = [kept.min_capability] if kept is not None else []
+    if asked is not None:
+        floors.append(min(asked.min_capability, ONLINE_CAPABILITY) if asked.online and asked.checkpoint else asked.min_capability)
+    return max(floors, default=0) or None

@@ -113,6 +113,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     adapters.adapter_names,
     adapters.adapter_rank,
     adapters.adapters_that_take_turns,
+    adapters.adapters_in_host_memory,
     # Whether all of it fits.
     memory.does_it_fit,
     # The engine's arguments and environment.

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from llmfleet.planning.checks import extra_args
 from llmfleet.planning.checks.check import check
 from llmfleet.planning.checks.subject import Subject
 from llmfleet.planning.violation import Violation
 
 ITEMS: Final = "spec.adapters.items"
+EXTRA_ARGS: Final = "spec.engine.extraArgs"
 
 
 @check("adapters.items", "model.servedNames")
@@ -42,12 +44,31 @@ def adapter_rank(subject: Subject) -> Iterator[Violation]:
 
 @check("adapters.maxLoaded", "adapters.items")
 def adapters_that_take_turns(subject: Subject) -> Iterator[Violation]:
-    """Fewer places than adapters is allowed: vLLM reads an adapter again whenever it takes another's place."""
+    """More adapters than places is allowed, and costs steps: vLLM reads an adapter from its files whenever it takes another's place.
+
+    More places than adapters says nothing: they are for those that come while the engines run.
+    """
     adapters = subject.spec.adapters
-    if adapters.max_loaded is not None and adapters.max_loaded < len(adapters.items):
-        rule = f"is less than there are adapters ({len(adapters.items)}): requests for the others wait until a place is free and the adapter is read again"
-        remedy = f"raise it to {len(adapters.items)}, or keep them in host memory with --max-cpu-loras={len(adapters.items)} in spec.engine.extraArgs"
-        yield Violation("spec.adapters.maxLoaded", str(adapters.max_loaded), rule, remedy, warning=True)
-    elif adapters.max_loaded is not None and adapters.items and adapters.max_loaded > len(adapters.items):
-        rule = f"is more than there are adapters ({len(adapters.items)}), and each place takes memory of the accelerator"
-        yield Violation("spec.adapters.maxLoaded", str(adapters.max_loaded), rule, f"lower it to {len(adapters.items)}", warning=True)
+    count, places = len(adapters.items), adapters.places
+    if count > places and max(_host_places(subject), default=0) < count:
+        by_default = " by default" if adapters.max_loaded is None else ""
+        rule = f"{by_default} is less than there are adapters ({count}): one that finds no place waits, and all wait while it is read from its files again"
+        remedy = f"raise it to {count}, or keep all in the host's memory with --max-cpu-loras={count} in {EXTRA_ARGS}"
+        yield Violation("spec.adapters.maxLoaded", str(places), rule.strip(), remedy, warning=True)
+
+
+@check("adapters.maxLoaded", "engine.extraArgs")
+def adapters_in_host_memory(subject: Subject) -> Iterator[Violation]:
+    """What has a place on the accelerator has one in the host's memory too (config/lora.py, _validate_lora_config)."""
+    places = subject.spec.adapters.places
+    for kept in _host_places(subject):
+        if kept < places:
+            by_default = ", the default" if subject.spec.adapters.max_loaded is None else ""
+            rule = f"keeps fewer adapters in the host's memory than the accelerator has places for (spec.adapters.maxLoaded: {places}{by_default})"
+            yield Violation(EXTRA_ARGS, f"--max-cpu-loras={kept}", rule, f"raise it to {places} or more, or lower spec.adapters.maxLoaded to {max(kept, 1)}")
+
+
+def _host_places(subject: Subject) -> list[int]:
+    """What --max-cpu-loras says, if it is given."""
+    occurrences = extra_args.reading(subject).of("--max-cpu-loras")
+    return [value for occurrence in occurrences[-1:] for value in occurrence.values if isinstance(value, int)]

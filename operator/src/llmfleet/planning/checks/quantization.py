@@ -17,15 +17,12 @@ from llmfleet.vllm import online_quantization
 from llmfleet.vllm.catalogue import ClosedSet
 from llmfleet.vllm.checkpoint import Reading, reading
 from llmfleet.vllm.json_values import faults
-from llmfleet.vllm.quantization import METHOD, Method
+from llmfleet.vllm.quantization import METHOD, ONLINE_CAPABILITY, Method
 
 FIELD: Final = "spec.quantization.method"
 
 PLAIN: Final = frozenset({"BF16", "F16", "F32", "F64"})
 """Number formats of weights that are not quantized, as safetensors name them."""
-
-ONLINE_CAPABILITY: Final = 75
-"""Lowest compute capability of quantizing while loading (online/base.py, get_min_capability)."""
 
 SELF_CONTAINED: Final = frozenset({"humming", "deepseek_v4_fp8", "gpt_oss_mxfp4"})
 """Methods that start without a word of the checkpoint on how it is quantized; what becomes of one that is not was not tried."""

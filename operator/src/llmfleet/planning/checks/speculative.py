@@ -120,7 +120,7 @@ def room_in_a_step(subject: Subject) -> Iterator[Violation]:
     """A step must hold all guesses of all running requests, where adapters are served (engine/arg_utils.py, create_engine_config)."""
     given, adapters = subject.spec.engine.speculative, subject.spec.adapters
     batch = _batch(subject)
-    if given is None or batch is None or not (adapters.items or adapters.max_loaded or adapters.max_rank):
+    if given is None or batch is None or not adapters.enabled:
         return
     tokens, sequences = batch
     wanted = sequences * (given.tokens + 1)
@@ -153,7 +153,7 @@ def adaptive_verification(subject: Subject) -> Iterator[Violation]:
     given, field = subject.spec.engine.speculative, f"{FIELD}.options.enable_adaptive_verification"
     if given is None or given.options.get("enable_adaptive_verification") is not True:
         return
-    if subject.spec.adapters.items:
+    if subject.spec.adapters.enabled:
         yield Violation(field, "", "does not go with adapters", "remove it, or spec.adapters")
     if subject.spec.parallelism.pipeline > 1:
         yield Violation(field, "", "does not go with pipeline above 1", "remove it, or set spec.parallelism.pipeline to 1")
