@@ -41,7 +41,7 @@ NO_KEY: Final = Answer(
 ADMINISTRATION: Final = Answer(
     403,
     "Forbidden",
-    "this path changes the engine itself, which only its operator does: change spec.adapters.items of the LLMService for adapters, its other fields for the rest",
+    "this path changes the engine, which only its operator does: for adapters change spec.adapters.items of the LLMService, for the rest its other fields",
 )
 """A path of `guard.ADMINISTRATION` without the launcher's token, whatever key is shown."""
 
