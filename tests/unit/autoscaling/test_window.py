@@ -165,3 +165,26 @@ def test_a_replica_that_idles_is_taken_for_one_like_those_that_are_bound() -> No
     window = Window()
     now = rounds(window, *[{"a": (20, 8), "b": (0, 1)}] * 7)
     assert load_of(window, now).slots == Slots(8, SlotsOrigin.LEARNED)
+
+
+def test_requests_that_are_on_their_way_to_the_engine_are_in_flight() -> None:
+    window = Window()
+    window.observe(0, ["a", "b"], {"a": Sample(0, 3, 10, 256, arriving=40), "b": Sample(0, 0, 0, 256, arriving=2)})
+    load = load_of(window, 0)
+    assert (load.waiting, load.running, load.arriving, load.in_flight) == (3, 10, 42, 55)
+
+
+def test_the_greatest_round_is_the_one_with_the_most_in_flight() -> None:
+    window = Window()
+    window.observe(0, ["a"], {"a": Sample(0, 0, 10, 256, arriving=90)})
+    window.observe(5, ["a"], {"a": Sample(5, 20, 30, 256)})
+    assert load_of(window, 5).in_flight == 100
+
+
+def test_requests_on_their_way_teach_no_slots() -> None:
+    """Only the engine's own queue says that it is full."""
+    window = Window()
+    for number in range(10):
+        at = 5.0 * number
+        window.observe(at, ["a"], {"a": Sample(at, 0, 8, 256, arriving=100)})
+    assert load_of(window, 45).slots.origin is SlotsOrigin.REPORTED

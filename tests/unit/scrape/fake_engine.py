@@ -16,6 +16,8 @@ class FakeEngine:
 
     waiting: int = 0
     running: int = 0
+    in_flight: int | None = None
+    """None: a runtime without the gauge."""
     report: object = field(default_factory=lambda: {"limits": {"maxSequences": 256}})
     metrics: web.Response | None = None
     """Answer with this instead."""
@@ -57,7 +59,9 @@ class FakeEngine:
             await asyncio.sleep(0)
             if self.metrics is not None:
                 return self.metrics
-            return web.Response(text=f'vllm:num_requests_waiting{{engine="0"}} {self.waiting}.0\nvllm:num_requests_running{{engine="0"}} {self.running}.0\n')
+            ours = "" if self.in_flight is None else f"llmfleet:requests_in_flight {self.in_flight}.0\n"
+            page = f'vllm:num_requests_waiting{{engine="0"}} {self.waiting}.0\nvllm:num_requests_running{{engine="0"}} {self.running}.0\n'
+            return web.Response(text=page + ours)
         finally:
             self.busy -= 1
 

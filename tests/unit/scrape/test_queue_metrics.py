@@ -39,3 +39,39 @@ def test_a_gauge_that_is_absent_is_not_zero() -> None:
 def test_what_is_no_number_of_requests_is_refused(value: str) -> None:
     with pytest.raises(MalformedMetricsError, match="not a number of requests"):
         parse(f"vllm:num_requests_waiting {value}\nvllm:num_requests_running 1\n")
+
+
+GAUGE = "# TYPE llmfleet:requests_in_flight gauge\nllmfleet:requests_in_flight {}\n"
+
+
+def test_requests_that_are_being_tokenised_count() -> None:
+    """vLLM does not know of them yet (facts: its gauges begin after the tokenizer)."""
+    assert parse(PAGE + GAUGE.format("100.0")) == Queue(waiting=56, running=15, arriving=29)
+
+
+def test_one_request_with_many_prompts_counts_as_vllm_counts_it() -> None:
+    assert parse(PAGE + GAUGE.format("1.0")) == Queue(waiting=56, running=15, arriving=0)
+
+
+def test_the_processes_of_an_api_server_are_summed() -> None:
+    pages = 'llmfleet:requests_in_flight{pid="7"} 40.0\nllmfleet:requests_in_flight{pid="8"} 41.0\n'
+    assert parse(PAGE + pages).arriving == 10
+
+
+def test_without_the_runtimes_gauge_it_is_as_vllm_says() -> None:
+    assert parse(PAGE).arriving == 0
+
+
+def test_a_hostile_gauge_is_refused_with_its_page() -> None:
+    with pytest.raises(MalformedMetricsError, match="not a number of requests: llmfleet:requests_in_flight"):
+        parse(PAGE + GAUGE.format("NaN"))
+
+
+def test_requests_for_an_adapter_count() -> None:
+    """vLLM books them on the model's name, in the same gauges; which adapter they are for is in another metric."""
+    page = """\
+vllm:num_requests_running{engine="0",model_name="tiny"} 2.0
+vllm:num_requests_waiting{engine="0",model_name="tiny"} 5.0
+vllm:lora_requests_info{max_lora="4",running_lora_adapters="sql",waiting_lora_adapters="sql"} 1.7e+09
+"""
+    assert parse(page) == Queue(waiting=5, running=2)

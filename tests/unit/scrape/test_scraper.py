@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -71,6 +72,35 @@ async def test_a_round_reads_queue_and_report(world: World, engine: FakeEngine) 
     assert (load.waiting, load.running, load.slots.count, load.slots.origin) == (3, 8, 256, SlotsOrigin.REPORTED)
     assert world.fleet.report_of(KEY, "chat-0") == Report(max_sequences=256)
     assert engine.asked == [METRICS, "/report"]
+
+
+async def test_what_a_replica_has_from_the_first_byte_on_is_demand(world: World, engine: FakeEngine) -> None:
+    engine.waiting, engine.running, engine.in_flight = 0, 256, 1000
+    world.services[KEY] = [engine.target("chat-0")]
+    await world.scraper.round()
+    answer = world.fleet.demand_of(KEY, QueueDepthTarget(4), Bounds(1, 8), Replicas(1, frozenset({"chat-0"}), 0.0), world.now)
+    assert isinstance(answer, Demand)
+    assert answer == Demand(4, "1,000 in flight / (256 slots + 4 queue) per replica = 4")
+
+
+async def test_the_report_is_read_at_every_turn_until_the_adapters_are_loaded(world: World, engine: FakeEngine) -> None:
+    engine.report = {"adapters": [{"name": "sql", "state": "Loading"}]}
+    world.services[KEY] = [replace(engine.target("chat-0"), adapters=frozenset({"sql"}))]
+    for _ in range(3):
+        await world.scraper.round()
+    engine.report = {"adapters": [{"name": "sql", "state": "Loaded"}]}
+    for _ in range(3):
+        await world.scraper.round()
+    assert engine.asked.count("/report") == 4
+
+
+@pytest.mark.parametrize("report", [{"adapters": "x" * 300_000}, ["deep"], {"engine": {"version": {"a": [1]}}, "adapters": [None], "previousFailure": [7]}])
+async def test_a_pod_that_reports_nonsense_is_a_replica_like_any_other(world: World, engine: FakeEngine, report: object) -> None:
+    engine.report = report
+    world.services[KEY] = [engine.target("chat-0")]
+    await world.scraper.round()
+    assert world.fleet.load_of(KEY, world.now) is not None
+    assert world.fleet.reports_of(KEY, world.services[KEY]) in ({}, {"chat-0": Report(adapters=())})
 
 
 async def test_the_report_is_read_again_when_the_pod_changes_or_after_a_minute(world: World, engine: FakeEngine) -> None:

@@ -127,6 +127,14 @@ def test_pods_with_an_address_that_stay_are_read() -> None:
     assert [target.address for target in found["ns", "x"]] == ["10.0.0.1"]
 
 
+def test_a_pod_is_read_with_the_adapters_that_it_is_to_load() -> None:
+    found = scaling(pod("a", "10.0.0.1"), adapters={"items": [{"name": "sql"}, {"name": 7}, "odd"]}).targets_of(("ns", "x"))
+    assert [target.adapters for target in found] == [{"sql"}]
+    for odd in (None, [], {"items": None}, {"items": "sql"}, {"items": {"name": "sql"}}):
+        assert [target.adapters for target in scaling(pod("a", "10.0.0.1"), adapters=odd).targets_of(("ns", "x"))] == [frozenset()]
+    assert list(scaling().targets_of(("ns", "gone"))) == []
+
+
 def test_a_pod_that_has_ended_is_not_read_its_address_may_be_anothers() -> None:
     ended = pod("a", "10.0.0.1")
     ended["status"]["phase"] = "Failed"
