@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import json
 import subprocess
 import sys
@@ -95,34 +96,11 @@ class Load:
 
     def lost(self, phase: Phase) -> list[Answer]:
         """Return the requests of a phase without a whole answer."""
-        return [answer for answer in phase.answers if not self.whole(answer)]
-
-    def whole(self, answer: Answer) -> bool:
-        """Whether an answer has its end marker, its reason and every token."""
-        return answer.error is None and answer.done and answer.finish_reason == "length" and answer.tokens == self.max_tokens
+        return [answer for answer in phase.answers if not whole(answer, self.max_tokens)]
 
     def table(self) -> str:
-        """Return the numbers of every phase, a line each, and what was lost."""
-        over = [phase for phase in self._phases if phase.ended < float("inf")]
-        harmless = [phase for phase in over if phase.harmless]
-        heads = ("s", "requests", "streams", "kept", "openai", "failed", "cut", "p50 s", "p99 s", "max s")
-        lines = [f"{'disruption':<{_NAME}}" + "".join(f"{head:>{_COLUMN}}" for head in heads)]
-        lines += [self._line(phase.name, phase.ended - phase.began, phase.answers) for phase in harmless]
-        seconds, answers = sum(phase.ended - phase.began for phase in harmless), [answer for phase in harmless for answer in phase.answers]
-        lines.append(self._line("all of these", seconds, answers))
-        lines += [self._line(phase.name, phase.ended - phase.began, phase.answers) for phase in over if not phase.harmless]
-        for phase in over:
-            lines += [f"  {phase.name}: {number} x {kind}" for kind, number in Counter(map(_kind, self.lost(phase))).most_common()]
-        return "\n".join(lines)
-
-    def _line(self, name: str, seconds: float, answers: Sequence[Answer]) -> str:
-        lost = [answer for answer in answers if not self.whole(answer)]
-        cut = sum(answer.status == 200 for answer in lost)
-        times = sorted(answer.ended - answer.began for answer in answers) or [0.0]
-        streams, kept = sum(answer.streamed for answer in answers), sum(answer.connection == "kept" for answer in answers)
-        counts = (streams, kept, sum(answer.client == "openai" for answer in answers), len(lost) - cut, cut)
-        figures = [f"{seconds:.0f}", len(answers), *counts, *(f"{times[min(len(times) - 1, int(part * len(times)))]:.2f}" for part in (0.5, 0.99, 1.0))]
-        return f"{name:<{_NAME}}" + "".join(f"{figure:>{_COLUMN}}" for figure in figures)
+        """Return the numbers of every phase that is over."""
+        return table([phase for phase in self._phases if phase.ended < float("inf")], self.max_tokens)
 
     def _of(self, phase: Phase) -> list[Answer]:
         return [answer for answer in self._answers if phase.began <= answer.began < phase.ended]
@@ -136,6 +114,36 @@ class Load:
         if self._process.stdout is not None:
             for line in self._process.stdout:
                 self._answers.append(Answer(**json.loads(line)))
+
+
+def whole(answer: Answer, max_tokens: int) -> bool:
+    """Whether an answer has its end marker, its reason and every token."""
+    return answer.error is None and answer.done and answer.finish_reason == "length" and answer.tokens == max_tokens
+
+
+def table(phases: Sequence[Phase], max_tokens: int) -> str:
+    """Return the numbers of each phase, a line each, a sum of those in which nothing may be lost, and what was lost."""
+    harmless = [phase for phase in phases if phase.harmless]
+    heads = ("s", "requests", "streams", "kept", "openai", "failed", "cut", "p50 s", "p99 s", "max s")
+    lines = [f"{'disruption':<{_NAME}}" + "".join(f"{head:>{_COLUMN}}" for head in heads)]
+    lines += [_line(phase.name, phase.ended - phase.began, phase.answers, max_tokens) for phase in harmless]
+    seconds, answers = sum(phase.ended - phase.began for phase in harmless), [answer for phase in harmless for answer in phase.answers]
+    lines.append(_line("all of these", seconds, answers, max_tokens))
+    lines += [_line(phase.name, phase.ended - phase.began, phase.answers, max_tokens) for phase in phases if not phase.harmless]
+    for phase in phases:
+        kinds = Counter(_kind(answer) for answer in phase.answers if not whole(answer, max_tokens))
+        lines += [f"  {phase.name}: {number} x {kind}" for kind, number in kinds.most_common()]
+    return "\n".join(lines)
+
+
+def _line(name: str, seconds: float, answers: Sequence[Answer], max_tokens: int) -> str:
+    lost = [answer for answer in answers if not whole(answer, max_tokens)]
+    cut = sum(answer.status == http.HTTPStatus.OK for answer in lost)
+    times = sorted(answer.ended - answer.began for answer in answers) or [0.0]
+    streams, kept = sum(answer.streamed for answer in answers), sum(answer.connection == "kept" for answer in answers)
+    counts = (streams, kept, sum(answer.client == "openai" for answer in answers), len(lost) - cut, cut)
+    figures = [f"{seconds:.0f}", len(answers), *counts, *(f"{times[min(len(times) - 1, int(part * len(times)))]:.2f}" for part in (0.5, 0.99, 1.0))]
+    return f"{name:<{_NAME}}" + "".join(f"{figure:>{_COLUMN}}" for figure in figures)
 
 
 def _kind(answer: Answer) -> str:
