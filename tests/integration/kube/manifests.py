@@ -6,7 +6,7 @@ from typing import Any
 from llmfleet import names
 from llmfleet.kube.objects import Object
 
-KINDS = ("ServiceAccount", "Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget")
+KINDS = ("ServiceAccount", "Service", "Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget", "ConfigMap")
 
 
 def manifest(kind: str, namespace: str) -> Object:
@@ -200,4 +200,5 @@ CONTENT: dict[str, tuple[str, dict[str, Any]]] = {
         "policy/v1",
         {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "x"}}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}},
     ),
+    "ConfigMap": ("v1", {"data": {"adapters.json": '[{"name": "a", "path": "/adapters/b"}]'}}),
 }

@@ -10,7 +10,7 @@ import pytest
 from llmfleet import names
 from llmfleet.kube.client import Client
 from llmfleet.kube.errors import ApiError
-from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind, kind_of
+from llmfleet.kube.kinds import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind, kind_of
 from llmfleet.kube.objects import Object
 from llmfleet.kube.ownership import Applied, owned_paths, stamped
 from llmfleet.kube.schemas import Schemas
@@ -20,7 +20,7 @@ from tests.integration.kube.manifests import KINDS, manifest
 
 @pytest.fixture
 async def schemas(client: Client) -> Schemas:
-    schemas = Schemas(client, (SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET))
+    schemas = Schemas(client, (SERVICE_ACCOUNT, SERVICE, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, CONFIG_MAP))
     await schemas.load()
     return schemas
 
@@ -32,6 +32,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "Deployment": {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 45}}}},
     "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 50}},
     "PodDisruptionBudget": {"spec": {"maxUnavailable": 2}},
+    "ConfigMap": {"data": {"adapters.json": "[]"}},
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from e2e.kubectl import Kubectl
 from llmfleet.kube.client import Client
-from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind
+from llmfleet.kube.kinds import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind
 from llmfleet.kube.objects import Object, uid_of
 from tests.integration.operator_process import Operator, condition, quiet, service, status_of
 
@@ -15,9 +15,13 @@ CHILDREN: dict[Kind, tuple[str, dict[str, Any]]] = {
     SERVICE_ACCOUNT: ("one-engine", {"automountServiceAccountToken": True}),
     SERVICE: ("one", {"spec": {"selector": {"llmfleet.dev/role": "nobody"}}}),
     POD_DISRUPTION_BUDGET: ("one-engine", {"spec": {"maxUnavailable": 7}}),
+    CONFIG_MAP: ("one-adapters", {"data": {"adapters.json": "[]"}}),
     HORIZONTAL_POD_AUTOSCALER: ("one-engine", {"spec": {"maxReplicas": 9}}),
 }
 """Each kind of child, its name, and a change to a field of ours."""
+
+EVERYTHING: dict[str, Any] = {"autoscaling": {"maxReplicas": 3}, "adapters": {"items": [{"name": "sql", "source": "pvc://models/adapter"}]}}
+"""What makes one child of each kind."""
 
 Act = Callable[[Kind, str, dict[str, Any]], object]
 
@@ -34,7 +38,7 @@ def _content(child: Object) -> object:
 
 async def _undone(operator: Operator, kubectl: Kubectl, client: Client, namespace: str, act: Act) -> tuple[list[str], dict[Kind, Object], dict[Kind, Object]]:
     """Make a service, do something to each of its children; returns the writes that answered it, and the children before and after."""
-    kubectl.must("apply", "-f", "-", given=service("one", namespace, autoscaling={"maxReplicas": 3}))
+    kubectl.must("apply", "-f", "-", given=service("one", namespace, **EVERYTHING))
     writes = await quiet(operator, namespace, seconds=7)  # longer than the HPA controller's period: its first conditions are shown
     before = await _children(client, namespace)
     assert len(before) == len(CHILDREN)
@@ -106,7 +110,7 @@ async def test_a_foreign_service_is_left_alone_and_named(operator: Operator, kub
 
 
 async def test_a_deleted_service_takes_all_its_children_with_it(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
-    kubectl.must("apply", "-f", "-", given=service("one", namespace, autoscaling={"maxReplicas": 3}))
+    kubectl.must("apply", "-f", "-", given=service("one", namespace, **EVERYTHING))
     await quiet(operator, namespace)
     kubectl.must("-n", namespace, "delete", "llm", "one", "--cascade=foreground", "--timeout=60s")
     await quiet(operator, namespace)
@@ -115,7 +119,7 @@ async def test_a_deleted_service_takes_all_its_children_with_it(operator: Operat
 
 
 async def test_a_service_made_anew_under_the_same_name_gets_its_own_children(operator: Operator, kubectl: Kubectl, client: Client, namespace: str) -> None:
-    wanted = service("one", namespace, autoscaling={"maxReplicas": 3})
+    wanted = service("one", namespace, **EVERYTHING)
     kubectl.must("apply", "-f", "-", given=wanted)
     await quiet(operator, namespace)
     kubectl.must("replace", "--force", "-f", "-", given=wanted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from llmfleet import names
 from llmfleet.kube.client import Client
 from llmfleet.kube.errors import ApiError
-from llmfleet.kube.kinds import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind, kind_of
+from llmfleet.kube.kinds import CONFIG_MAP, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Kind, kind_of
 from llmfleet.kube.objects import Object, controller_uid, uid_of
 from llmfleet.kube.ownership import Applied, stamped
 from llmfleet.kube.schemas import Schemas
@@ -17,7 +17,7 @@ from llmfleet.resources.blueprint import Manifest, Owner
 
 log = logging.getLogger(__name__)
 
-CHILD_KINDS = (DEPLOYMENT, SERVICE_ACCOUNT, SERVICE, POD_DISRUPTION_BUDGET, HORIZONTAL_POD_AUTOSCALER)
+CHILD_KINDS = (DEPLOYMENT, SERVICE_ACCOUNT, SERVICE, POD_DISRUPTION_BUDGET, CONFIG_MAP, HORIZONTAL_POD_AUTOSCALER)
 """Every kind of child there can be; what is ours of these kinds and not desired is pruned."""
 
 

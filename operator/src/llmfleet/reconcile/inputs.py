@@ -21,7 +21,7 @@ from llmfleet.scrape.fleet import Measured
 from llmfleet.scrape.report import Report
 
 CONFIG_MAP_SECONDS = 60.0
-"""How long the content of a referenced ConfigMap is taken as known; reads are not watched, so that the operator needs no list of everybody's."""
+"""How long the content of a referenced ConfigMap is taken as known; only our own are watched, so that other people's take no memory."""
 
 REFERENCES: Final = frozenset({"configMap", "configMapRef", "configMapKeyRef"})
 """Fields by which a pod refers to a ConfigMap: volumes and projected sources, envFrom, env."""
