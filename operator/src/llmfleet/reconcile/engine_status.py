@@ -24,6 +24,7 @@ NOISE_PERCENT: Final = 20
 """A phase that took longer or shorter by no more than either is as it was: equal starts on equal nodes differ by as much as their disks and neighbours do."""
 
 MAX_MESSAGE: Final = 4096
+MAX_REMEDY: Final = 1024
 MAX_REASON: Final = 128
 MAX_STATE: Final = 32
 
@@ -50,14 +51,13 @@ def engine_status(
     shown = _read(before)
     answering = [replica.report for replica in replicas if replica.ready and replica.revision == revision]
     current = [report for report in answering if report is not None]
-    return EngineStatus(
-        version=version,
-        image=image,
-        arguments=_arguments(current, shown if same_revision else None) or [argument[:MAX_ARGUMENT_CHARACTERS] for argument in arguments],
-        reported_version=_version(current, shown),
-        startup=_startup(current, shown, complete=len(current) == len(answering)),
-        last_failure=_last_failure(replicas, shown.last_failure if shown is not None and same_revision else None),
-    )
+    fields = {
+        "arguments": _arguments(current, shown if same_revision else None) or [argument[:MAX_ARGUMENT_CHARACTERS] for argument in arguments],
+        "reported_version": _version(current, shown),
+        "startup": _startup(current, shown, complete=len(current) == len(answering)),
+        "last_failure": _last_failure(replicas, shown.last_failure if shown is not None and same_revision else None),
+    }
+    return EngineStatus(version=version, image=image, **{name: value for name, value in fields.items() if value})
 
 
 def _arguments(reports: Iterable[Report], shown: EngineStatus | None) -> list[str]:
@@ -125,9 +125,10 @@ def _of_termination(pod: str, last: Manifest) -> LastFailure:
 
 
 def _failure(pod: str, reason: str, message: str, remedy: str, state: str | None) -> LastFailure:
-    words = "; ".join(part for part in (message, remedy) if part)
+    # Of long words the end is cut, never the remedy.
+    words = "; ".join(part for part in (legible(message, MAX_MESSAGE - MAX_REMEDY), legible(remedy, MAX_REMEDY - 2)) if part)
     fields = {"state": legible(state, MAX_STATE)} if state else {}
-    return LastFailure(reason=legible(reason, MAX_REASON), message=legible(words, MAX_MESSAGE), pod=pod, **fields)
+    return LastFailure(reason=legible(reason, MAX_REASON), message=words, pod=pod, **fields)
 
 
 def _alike(one: LastFailure, other: LastFailure) -> bool:
