@@ -20,6 +20,7 @@ from llmfleet.reconcile.inputs import Gatherer
 from llmfleet.reconcile.jobs import Jobs
 from llmfleet.reconcile.models import Models
 from llmfleet.reconcile.reconciler import PATIENCE, SETTLE_SECONDS, UNWATCHED_SECONDS, Again, Reconciler
+from llmfleet.reconcile.rollouts import Rollouts
 from llmfleet.resources.blueprint import Platform
 from llmfleet.scrape.download import Progress
 from llmfleet.scrape.fleet import Measured
@@ -54,6 +55,7 @@ class House:
             gatherer=gatherer,
             applier=Applier(client, self.store),
             models=Models(self.store, gatherer, Jobs(client, self.store), clock=lambda: BEGAN + self.now),
+            rollouts=Rollouts(gatherer, clock=lambda: BEGAN + self.now),
             installation=lambda: installation,
             clock=lambda: self.now,
         )

@@ -6,12 +6,13 @@ A message may carry counts of replicas, never counts of restarts or times: an id
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llmfleet.api.v1alpha1.status import AdapterStatus, CacheStatus
+from llmfleet.api.v1alpha1.status import MAX_ROLLOUT_CHARACTERS, AdapterStatus, CacheStatus
 from llmfleet.names import ConditionType, Reason
 from llmfleet.reconcile.adapters import summary
 from llmfleet.reconcile.apply import Problem
 from llmfleet.reconcile.failures import Failure
 from llmfleet.reconcile.knowledge import Waiting
+from llmfleet.reconcile.waits import Wait
 from llmfleet.resources.blueprint import Manifest
 from llmfleet.resources.workload import Progress
 
@@ -38,7 +39,7 @@ class Observation:
     progress: Progress | None
     """None while there is no workload."""
     failure: Failure | None
-    """The worst thing that is wrong with its pods."""
+    """The worst thing that is wrong with the pods of the newest revision."""
     autoscaler: Manifest | None
     """The live HPA; None without autoscaling."""
     warnings: str = ""
@@ -49,6 +50,8 @@ class Observation:
     """Why that claim does not hold the model yet."""
     adapters: Sequence[AdapterStatus] = ()
     """Each adapter, over all replicas."""
+    wait: Wait | None = None
+    """What the rollout waits for; None where the counts say it as well."""
 
 
 def facts(seen: Observation) -> Iterator[Fact]:
@@ -75,6 +78,14 @@ def facts(seen: Observation) -> Iterator[Fact]:
         yield _autoscaling_active(seen.autoscaler)
 
 
+def waiting_for(seen: Observation) -> str | None:
+    """Return what the rollout waits for; None where it waits for nothing, or what is in the way is not about the rollout."""
+    if seen.refusal is not None or seen.problems or seen.waiting is not None:
+        return None
+    ready = _ready(seen)
+    return None if ready.status else ready.message[:MAX_ROLLOUT_CHARACTERS]
+
+
 def _ready(seen: Observation) -> Fact:
     def no(reason: Reason, message: str) -> Fact:
         return Fact(ConditionType.READY, False, reason, message)
@@ -92,6 +103,8 @@ def _ready(seen: Observation) -> Fact:
         if progress.wanted == 0:
             return Fact(ConditionType.READY, True, Reason.STOPPED, "no replica is wanted")
         return Fact(ConditionType.READY, True, Reason.SERVING, f"{_of(progress.ready, progress.wanted)} answering")
+    if seen.wait is not None:
+        return no(seen.wait.reason, seen.wait.message)
     if not progress.observed:
         # What the pods say is about the specification before.
         return no(Reason.ROLLING_OUT, f"{_of(0, progress.wanted)} of the current specification")
@@ -111,10 +124,12 @@ def _stalled(seen: Observation, ready: Fact) -> Fact | None:
         return None
     if seen.refusal is None and not seen.problems and seen.waiting is not None:
         return Fact(ConditionType.STALLED, True, ready.reason, ready.message) if seen.waiting.final else None
+    told = seen.wait is not None and ready.reason is seen.wait.reason
     failure = seen.failure if seen.failure is not None and seen.failure.reason is ready.reason else None
     final = (
         seen.refusal is not None
         or any(problem.reason is not Reason.API_ERROR for problem in seen.problems)
+        or (told and seen.wait is not None and seen.wait.final)
         or (failure.final if failure is not None else ready.reason is Reason.POD_REFUSED)
         or (seen.progress is not None and seen.progress.observed and seen.progress.overdue)
     )

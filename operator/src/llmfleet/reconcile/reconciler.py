@@ -7,22 +7,27 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from llmfleet import names
+from llmfleet.api.v1alpha1 import RolloutStatus
 from llmfleet.kube.client import Client
 from llmfleet.kube.errors import ApiError
-from llmfleet.kube.kinds import HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, kind_of
-from llmfleet.kube.objects import Key, Object
+from llmfleet.kube.kinds import HORIZONTAL_POD_AUTOSCALER, LLMSERVICE, REPLICA_SET, kind_of
+from llmfleet.kube.objects import Key, labels_of
 from llmfleet.kube.store import Store
 from llmfleet.names import Reason
 from llmfleet.reconcile.adapters import adapters
 from llmfleet.reconcile.apply import Applier, NamespaceTerminatingError, Outcome, Problem
-from llmfleet.reconcile.conditions import Observation
-from llmfleet.reconcile.desired import Accepted, Draft, Installation, Refused, decided, drafted
+from llmfleet.reconcile.conditions import waiting_for
+from llmfleet.reconcile.desired import Accepted, Installation, Refused, decided, drafted
 from llmfleet.reconcile.failures import worst
 from llmfleet.reconcile.inputs import Gatherer, Inputs
-from llmfleet.reconcile.knowledge import Knowledge, Waiting
+from llmfleet.reconcile.judgement import Judgement, observation, replicas_wanted
+from llmfleet.reconcile.knowledge import Waiting
 from llmfleet.reconcile.models import Models
 from llmfleet.reconcile.replicas import replicas
+from llmfleet.reconcile.rollout import followed, plan, stopped
+from llmfleet.reconcile.rollouts import Rollouts
 from llmfleet.reconcile.status import status
+from llmfleet.reconcile.waits import wait
 from llmfleet.resources import children
 from llmfleet.resources.blueprint import Manifest, Owner
 from llmfleet.resources.workload import Progress, Workload
@@ -44,17 +49,13 @@ PATIENCE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What one reconcile goes by."""
+class Shown:
+    """What came of showing a status."""
 
-    inputs: Inputs
-    owner: Owner
-    decision: Accepted | Refused
-    draft: Draft | None
-    """None for a specification that is refused whatever the model is like."""
-    knowledge: Knowledge | None
-    """What is known of the model; None without a draft."""
-    workload: Workload
+    at_once: bool
+    """Others changed the object while we looked at it, or what was said is to be carried out now."""
+    again_seconds: float | None
+    """When the rollout may go on by time alone (seconds since the epoch)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Reconciler:
         applier: Applier,
         models: Models,
         installation: Callable[[], Installation],
+        rollouts: Rollouts,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
@@ -86,6 +88,7 @@ class Reconciler:
         self._applier = applier
         self._models = models
         self._installation = installation
+        self._rollouts = rollouts
         self._clock = clock
         self._settled_at: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
@@ -97,6 +100,7 @@ class Reconciler:
             self._settled_at.pop(key, None)
             self._failures.pop(key, None)
             self._models.forget(key)
+            self._rollouts.forget(key)
             return None
         judgement = self._judge(inputs)
         try:
@@ -113,7 +117,7 @@ class Reconciler:
             outcome.problems.append(Problem(Reason.API_ERROR, f"{outcome.retry.message}; trying again"))
         if (remaining := self._settled_at.get(key, 0.0) - self._clock()) > 0:
             return Again(remaining, failed=False)
-        changed_meanwhile = await self._show(judgement, waiting, outcome)
+        shown = await self._show(judgement, waiting, outcome)
         try:
             if judgement.draft is not None:
                 await self._models.tidy(judgement.draft, outcome)
@@ -121,15 +125,17 @@ class Reconciler:
             return None
         if outcome.retry is not None:
             return Again(outcome.retry.retry_after, failed=True)
-        if changed_meanwhile:
+        if shown.at_once:
             return Again(0.0, failed=False)
-        return self._again(judgement, outcome)
+        return self._again(judgement, outcome, shown)
 
-    def _again(self, judgement: Judgement, outcome: Outcome) -> Again | None:
+    def _again(self, judgement: Judgement, outcome: Outcome, shown: Shown) -> Again | None:
         """When to look again at what is as it should be, as far as that is up to us."""
         waits = [UNWATCHED_SECONDS] if any(problem.reason in UNWATCHED for problem in outcome.problems) else []
         if judgement.knowledge is not None and judgement.knowledge.again_seconds is not None:
             waits.append(self._models.seconds_until(judgement.knowledge.again_seconds))
+        times = [shown.again_seconds, judgement.course.again_seconds if judgement.course is not None else None]
+        waits += [self._rollouts.seconds_until(at) for at in times if at is not None]
         return Again(min(waits), failed=False) if waits else None
 
     def _judge(self, inputs: Inputs) -> Judgement:
@@ -138,9 +144,12 @@ class Reconciler:
         owner, workload = Owner(metadata["namespace"], metadata["name"], metadata["uid"]), children.workload()
         draft = drafted(inputs.raw, self._installation(), inputs.configuration)
         if isinstance(draft, Refused):
-            return Judgement(inputs, owner, draft, None, None, workload)
+            return Judgement(inputs, owner, draft, None, None, workload, None)
         knowledge = self._models.learn(draft)
-        return Judgement(inputs, owner, decided(draft, knowledge), draft, knowledge, workload)
+        decision, course = decided(draft, knowledge), None
+        if isinstance(decision, Accepted):
+            decision, course = self._rollouts.direct(draft, decision, workload, self._progress(owner, workload))
+        return Judgement(inputs, owner, decision, draft, knowledge, workload, course)
 
     async def _carry_out(self, judgement: Judgement) -> tuple[Judgement, Outcome, Waiting | None]:
         """Bring what belongs to the service in line, as far as the specification can be carried out; say what the children are held back for."""
@@ -167,6 +176,7 @@ class Reconciler:
         outcome = await self._applier.ensure(owner, decision.children)
         if outcome.workload_applied:
             await self._try_to_scale(judgement, outcome)
+            await self._give_up(judgement, outcome)
         outcome.wrote |= prepared.wrote
         outcome.problems += prepared.problems
         outcome.retry = outcome.retry or prepared.retry
@@ -177,66 +187,79 @@ class Reconciler:
         if isinstance(decision, Refused):
             return
         try:
-            outcome.wrote |= await self._scale(owner, decision, judgement.workload)
+            outcome.wrote |= await self._scale(judgement, decision, applied=outcome.workload_applied)
         except ApiError as error:
             outcome.judge(error, f"the number of replicas of {owner.engine_name}")
+
+    async def _give_up(self, judgement: Judgement, outcome: Outcome) -> None:
+        """Take the pods of a revision that is held away from beside the one before, as soon as the workload's controller knows that it is paused."""
+        owner, course, progress = judgement.owner, judgement.course, self._progress(judgement.owner, judgement.workload)
+        if course is None or progress is None or not progress.observed:
+            return
+        key = (owner.namespace, owner.name)
+        for name in self._rollouts.to_empty(key, course.rollout, self._rollouts.scene(key, progress)):
+            try:
+                await self._applier.scale(owner, REPLICA_SET, name, 0)
+                outcome.wrote = True
+            except ApiError as error:
+                if not error.not_found:
+                    outcome.judge(error, f"the number of replicas of {name}")
 
     def _settle(self, key: Key) -> None:
         self._settled_at[key] = self._clock() + SETTLE_SECONDS
 
-    async def _scale(self, owner: Owner, decision: Accepted, workload: Workload) -> bool:
-        live = self._workload(owner, workload)
-        if live is None:
+    async def _scale(self, judgement: Judgement, decision: Accepted, *, applied: bool) -> bool:
+        owner, workload, course = judgement.owner, judgement.workload, judgement.course
+        progress = self._progress(owner, workload)
+        if progress is None or course is None:
             return False
-        current, wanted = workload.progress(live).wanted, _replicas(decision, workload.progress(live))
-        if current == wanted:
+        # A revision that was given up is not tried again while the one that follows it is held back.
+        given_up = stopped(course.rollout if applied else course.before)
+        wanted = 0 if given_up else replicas_wanted(decision, progress)
+        if progress.wanted == wanted:
             return False
         target = workload.scale_target(owner)
         await self._applier.scale(owner, kind_of(target), target["name"], wanted)
         return True
 
-    async def _show(self, judgement: Judgement, waiting: Waiting | None, outcome: Outcome) -> bool:
-        """Write the status if it differs; return whether the object was changed by others while we looked at it."""
-        inputs, owner, decision, workload = judgement.inputs, judgement.owner, judgement.decision, judgement.workload
-        knowledge = judgement.knowledge
-        refusal = Waiting(decision.reason, decision.message) if isinstance(decision, Refused) else None
-        live = self._workload(owner, workload)
-        progress = None if live is None else workload.progress(live)
-        if progress is not None and isinstance(decision, Accepted):
-            progress = replace(progress, wanted=_replicas(decision, progress))
-        autoscaled = isinstance(decision, Accepted) and decision.spec.autoscaling is not None
-        autoscaler = self._applier.live(owner, HORIZONTAL_POD_AUTOSCALER, owner.engine_name) if autoscaled else None
-        pods = self._gatherer.pods((owner.namespace, owner.name))
+    async def _show(self, judgement: Judgement, waiting: Waiting | None, outcome: Outcome) -> Shown:
+        """Write the status if it differs."""
+        inputs, owner, decision, course = judgement.inputs, judgement.owner, judgement.decision, judgement.course
+        key, progress = (owner.namespace, owner.name), self._progress(owner, judgement.workload)
+        scene, again = self._rollouts.scene(key, progress), None
+        rollout = course.rollout if course is not None else None
+        if rollout is not None and outcome.workload_applied:
+            rollout, again = followed(rollout, scene)
+        pods = self._gatherer.pods(key)
         found = replicas(pods, inputs.reports)
-        seen = Observation(
-            refusal=refusal,
-            problems=outcome.problems,
-            waiting=waiting,
-            progress=progress,
-            failure=worst(pods),
-            autoscaler=autoscaler,
-            warnings="; ".join(violation.message for violation in decision.warnings) if isinstance(decision, Accepted) else "",
-            cache=knowledge.cache if knowledge is not None else None,
-            model_ready=refusal or (knowledge.model_ready if knowledge is not None else None),
+        failure = worst(pod for pod in pods if rollout is None or labels_of(pod).get(names.LABEL_REVISION) == rollout.revision)
+        autoscaler = self._applier.live(owner, HORIZONTAL_POD_AUTOSCALER, owner.engine_name)
+        seen = replace(
+            observation(judgement, waiting, outcome.problems, progress, autoscaler),
+            failure=failure,
+            wait=wait(rollout, scene, failure) if rollout is not None and _tells(progress, rollout) else None,
             adapters=adapters(decision, found, inputs.raw.get("status", {}), applied=outcome.workload_applied),
         )
+        if rollout is not None:
+            rollout = rollout.model_copy(update={"waiting_for": waiting_for(seen)})
         shown = status(
             inputs.raw,
             decision,
             seen,
             applied=outcome.workload_applied,
             owner=owner,
-            workload=workload,
-            knowledge=knowledge,
+            workload=judgement.workload,
+            knowledge=judgement.knowledge,
             demand=inputs.demand,
             measured=inputs.measured,
             replicas=found,
-            rollout=None,
+            rollout=rollout,
             now=_now(),
         )
-        if _comparable(shown) == _comparable(inputs.raw.get("status", {})):
-            return False
-        return await self._write(inputs.raw, shown)
+        changed = _comparable(shown) != _comparable(inputs.raw.get("status", {}))
+        edited = changed and await self._write(inputs.raw, shown)
+        decided_now = course is not None and rollout is not None and _told(rollout) != _told(course.rollout)
+        return Shown(edited or decided_now, again)
 
     async def _write(self, raw: Manifest, shown: Manifest) -> bool:
         metadata = {field: raw["metadata"][field] for field in ("name", "namespace", "uid")}
@@ -247,26 +270,27 @@ class Reconciler:
         # The answer carries a newer specification, if there is one, into the store: its own event will not count as news any more.
         return bool(stored["metadata"].get("generation") != raw["metadata"].get("generation"))
 
-    def _workload(self, owner: Owner, workload: Workload) -> Object | None:
+    def _progress(self, owner: Owner, workload: Workload) -> Progress | None:
+        """How far the workload is, as last seen; None where it is not there."""
         target = workload.scale_target(owner)
-        return self._applier.live(owner, kind_of(target), target["name"])
+        live = self._applier.live(owner, kind_of(target), target["name"])
+        return workload.progress(live) if live is not None else None
+
+
+def _tells(progress: Progress | None, rollout: RolloutStatus) -> bool:
+    """Whether the pods speak of the newest specification."""
+    return progress is not None and (progress.observed or rollout.held is not None)
+
+
+def _told(rollout: RolloutStatus) -> object:
+    """What is carried out of a rollout."""
+    return plan(rollout), stopped(rollout)
 
 
 def _comparable(shown: Manifest) -> Manifest:
     """A status whose conditions and adapters are keyed by type and name: their order is the server's."""
     conditions = {condition["type"]: condition for condition in shown.get("conditions", ())}
     return {**shown, "conditions": conditions, "adapters": {adapter["name"]: adapter for adapter in shown.get("adapters", ())}}
-
-
-def _replicas(decision: Accepted, progress: Progress) -> int:
-    """Return how many replicas there should be: the user's number, or the HPA's.
-
-    An HPA stands still at 0 replicas (someone stopped the service before autoscaling was turned on), so that 0 is lifted.
-    """
-    spec = decision.spec
-    if spec.autoscaling is not None:
-        return progress.wanted or spec.autoscaling.min_replicas
-    return 1 if spec.replicas is None else spec.replicas
 
 
 def _now() -> str:

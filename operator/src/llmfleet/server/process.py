@@ -29,6 +29,7 @@ from llmfleet.reconcile.inputs import Gatherer
 from llmfleet.reconcile.jobs import Jobs
 from llmfleet.reconcile.models import Models
 from llmfleet.reconcile.reconciler import Reconciler
+from llmfleet.reconcile.rollouts import Rollouts
 from llmfleet.resources.blueprint import Platform
 from llmfleet.scrape.downloads import Downloads
 from llmfleet.scrape.engine import Target
@@ -164,6 +165,7 @@ class Operator:
             gatherer=gatherer,
             applier=Applier(client, self._store),
             models=Models(self._store, gatherer, Jobs(client, self._store)),
+            rollouts=Rollouts(gatherer),
             installation=self._installation,
         )
 

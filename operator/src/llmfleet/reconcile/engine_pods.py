@@ -1,0 +1,137 @@
+"""An engine pod as a rollout and a drain see it: which revision it is of, whether it has a place on a node, how its engine fares. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from llmfleet import names
+from llmfleet.kube.objects import labels_of, uid_of
+from llmfleet.names import Reason
+from llmfleet.reconcile.failures import FINAL_RESTARTS, ended, of_pod, reason_and_message
+from llmfleet.resources.blueprint import Manifest
+
+ANSWERED: Final = frozenset({"Serving", "Draining"})
+"""States of a launcher whose engine has answered."""
+
+UNKNOWN: Final = "Unknown"
+"""State of an engine whose launcher could not say where in its life it was: the kernel ended both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an engine ended."""
+
+    reason: str
+    message: str
+    remedy: str = ""
+    state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePod:
+    """One engine pod that exists as more than a record."""
+
+    name: str
+    uid: str
+    revision: str
+    """Empty for one that was made before templates were labelled."""
+    replica_set: str | None
+    """Name of the ReplicaSet that made it."""
+    placed: bool
+    """It has a node, and takes room there until it is gone."""
+    no_room: str | None
+    """The scheduler's words, where it finds no node."""
+    no_room_since_seconds: float
+    """Since when it finds none."""
+    ready: bool
+    since_seconds: float
+    """Since when it is ready, or not (seconds since the epoch)."""
+    leaves_until: str | None
+    """When it will be gone at the latest (RFC 3339), of one that is being deleted."""
+    ends: int
+    """How often its engine has ended."""
+    last_end: Ended | None
+    """How it ended last."""
+    running: bool
+    """The engine's container runs."""
+    broken: bool
+    """Its engine ended again and again, its image cannot be pulled, or something that it refers to is missing: waiting does not help."""
+
+    @property
+    def stays(self) -> bool:
+        """It is not being deleted."""
+        return self.leaves_until is None
+
+    @property
+    def leaves_until_seconds(self) -> float:
+        """The same in seconds since the epoch; 0 of one that stays."""
+        return _seconds(self.leaves_until)
+
+    @property
+    def answered(self) -> bool:
+        """It answers, or its engine did until it ended."""
+        return self.ready or (self.last_end is not None and self.last_end.state in ANSWERED)
+
+
+def engine_pods(pods: Iterable[Manifest]) -> tuple[EnginePod, ...]:
+    """Return the pods by name, without those that have ended and stay behind as records."""
+    alive = (pod for pod in pods if pod.get("status", {}).get("phase") not in ("Failed", "Succeeded"))
+    return tuple(sorted(map(_engine_pod, alive), key=lambda pod: pod.name))
+
+
+def _engine_pod(pod: Manifest) -> EnginePod:
+    metadata, status = pod["metadata"], pod.get("status", {})
+    conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
+    no_room = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
+    engine: Manifest = next((container for container in status.get("containerStatuses", ()) if container["name"] == names.ENGINE_CONTAINER), {})
+    created = metadata.get("creationTimestamp")
+    return EnginePod(
+        name=metadata["name"],
+        uid=uid_of(pod),
+        revision=labels_of(pod).get(names.LABEL_REVISION, ""),
+        replica_set=next((reference["name"] for reference in metadata.get("ownerReferences", ()) if reference["kind"] == "ReplicaSet"), None),
+        placed=bool(pod.get("spec", {}).get("nodeName")),
+        no_room=scheduled.get("message", "") if no_room else None,
+        no_room_since_seconds=_seconds(scheduled.get("lastTransitionTime") or created),
+        ready=ready.get("status") == "True",
+        since_seconds=_seconds(ready.get("lastTransitionTime") or scheduled.get("lastTransitionTime") or created),
+        leaves_until=metadata.get("deletionTimestamp"),
+        ends=_ends(engine),
+        last_end=_last_end(engine),
+        running="running" in engine.get("state", {}),
+        broken=any(_broken(pod)),
+    )
+
+
+def _ends(engine: Manifest) -> int:
+    """How often the container has ended: the kubelet counts the times that it was started again, and what is not started again yet has ended once more."""
+    return int(engine.get("restartCount", 0)) + ("running" not in engine.get("state", {}) and ended(engine) is not None)
+
+
+def _last_end(engine: Manifest) -> Ended | None:
+    last = ended(engine)
+    if last is None:
+        return None
+    text = str(last.get("message", "")).strip()
+    told = reason_and_message(text)
+    if told is not None:
+        document = json.loads(text)
+        return Ended(*told, str(document.get("remedy", "")), str(document.get("state", "")) or None)
+    return Ended(str(last.get("reason") or "Error"), text or f"exit code {last.get('exitCode')}")
+
+
+def _broken(pod: Manifest) -> Iterator[bool]:
+    """Without the kubelet's word that it waits before the next start: that comes and goes with every start."""
+    status = pod.get("status", {})
+    containers = (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ()))
+    restarts = max((container.get("restartCount", 0) for container in containers), default=0)
+    for failure in of_pod(pod):
+        yield failure.final and (failure.reason is not Reason.CRASH_LOOP or restarts >= FINAL_RESTARTS)
+
+
+def _seconds(time: Any) -> float:
+    """Seconds since the epoch of a time as Kubernetes writes it; 0 where there is none."""
+    return datetime.fromisoformat(time).timestamp() if time else 0.0
