@@ -16,7 +16,9 @@ RAW: dict[str, Any] = {
         "parallelism": {"tensor": 2},
         "accelerator": {"profile": "nvidia-l4"},
         "autoscaling": {"maxReplicas": 4},
-        "engine": {"version": "0.32.0"},
+        "engine": {"version": "0.32.0", "startTimeout": "20m"},
+        "adapters": {"items": [{"name": "sql", "source": "hf://a/sql"}, {"name": "new", "source": "hf://a/new"}]},
+        "rollout": {"strategy": "Auto"},
     },
     "status": {
         "observedGeneration": 3,
@@ -25,7 +27,21 @@ RAW: dict[str, Any] = {
         "conditions": [{"type": "Ready", "status": "False", "reason": "Loading", "message": "2 of 3 replicas answering"}],
         "endpoint": {"url": "http://qwen.chat.svc/v1"},
         "model": {"facts": {"source": "hf://a/b@main", "revision": "abc123"}, "cache": {"claimName": "models", "path": "x", "complete": True}},
-        "engine": {"version": "0.32.0", "image": "vllm/vllm-openai:v0.32.0", "arguments": ["a/b", "--port", "8000"]},
+        "engine": {
+            "version": "0.32.0",
+            "image": "vllm/vllm-openai:v0.32.0",
+            "arguments": ["a/b", "--port", "8000"],
+            "reportedVersion": "0.32.0+cu129",
+            "startup": [{"name": "Imports", "seconds": 6}, {"name": "Weights", "seconds": 42}],
+            "lastFailure": {"reason": "OutOfMemory", "message": "no memory; use less", "state": "Warming", "pod": "qwen-engine-x"},
+        },
+        "rollout": {
+            "revision": "0123456789",
+            "strategy": "InPlace",
+            "message": "no node has room for one more",
+            "held": {"state": "Starting", "pod": "qwen-engine-y", "reason": "KVCacheTooSmall", "message": "0.25 GiB are needed; lower model.maxLength"},
+        },
+        "adapters": [{"name": "fr", "state": "Failed", "message": "its rank is 64"}, {"name": "sql", "state": "Loaded"}],
         "autoscaling": {"demand": 3},
         "plan": {
             "verdict": "Tight",
@@ -64,6 +80,21 @@ def shown(raw: dict[str, Any], *pods: dict[str, Any]) -> dict[str, tuple[str | N
         ("context", ("32k", "20,000 to 32,000", None, None)),
         ("cache", ("models", None, None, "complete")),
         ("arguments", (None, "a/b --port 8000", None, None)),
+        ("engine", ("0.32.0", "0.32.0", "0.32.0+cu129", None)),
+        ("start", ("at most 20m", None, "Imports 6 s, Weights 42 s", None)),
+        ("last failure", (None, None, None, "OutOfMemory (Warming, pod qwen-engine-x): no memory; use less")),
+        (
+            "rollout",
+            (
+                "Auto",
+                "InPlace: no node has room for one more",
+                None,
+                "held: KVCacheTooSmall (Starting, pod qwen-engine-y): 0.25 GiB are needed; lower model.maxLength",
+            ),
+        ),
+        ("adapter sql", ("hf://a/sql", None, "Loaded", None)),
+        ("adapter fr", (None, None, "Failed: its rank is 64", None)),
+        ("adapter new", ("hf://a/new", None, None, None)),
         ("fits", (None, "Tight", None, None)),
         ("Ready", (None, None, None, "False Loading: 2 of 3 replicas answering")),
         ("pod qwen-engine-x", (None, None, None, "Running, ready, restarted 2 times, on gpu-1")),
@@ -79,7 +110,15 @@ def test_of_a_new_object_there_is_only_what_is_declared() -> None:
     assert shown(new)["replicas"][0] == "1 (default)"
 
 
-@pytest.mark.parametrize("damaged", [{"spec": None}, {"status": {"plan": "none", "model": []}}, {"spec": {"model": 7}}])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {"spec": None},
+        {"status": {"plan": "none", "model": []}},
+        {"spec": {"model": 7, "adapters": {"items": ["sql", 7]}}},
+        {"status": {"engine": {"startup": "long", "lastFailure": 7}, "adapters": {"sql": 1}, "rollout": {"held": "yes"}}},
+    ],
+)
 def test_what_somebody_may_have_stored_ends_nothing(damaged: dict[str, Any]) -> None:
     assert shown({**RAW, **damaged})
 

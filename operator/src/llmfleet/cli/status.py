@@ -49,7 +49,7 @@ class Service:
 
 def facts(service: Service) -> tuple[Fact, ...]:
     """Everything that is known of a service and of which there is some evidence."""
-    found = (*_specified(service), *_reckoned(service), *_seen(service))
+    found = (*_specified(service), *_reckoned(service), *_run(service), *_seen(service))
     return tuple(fact for fact in found if any((fact.declared, fact.computed, fact.reported, fact.observed)))
 
 
@@ -67,7 +67,12 @@ def _specified(service: Service) -> Iterator[Fact]:
         declared=_product(_below(spec, "parallelism")),
         computed=_text(_at(status, "plan", "acceleratorsPerReplica")),
     )
-    yield Fact("engine", declared=_text(_at(spec, "engine", "version")), computed=_text(_at(status, "engine", "version")))
+    yield Fact(
+        "engine",
+        declared=_text(_at(spec, "engine", "version")),
+        computed=_text(_at(status, "engine", "version")),
+        reported=_text(_at(status, "engine", "reportedVersion")),
+    )
     yield Fact("image", declared=_text(_at(spec, "engine", "image")), computed=_text(_at(status, "engine", "image")))
     yield Fact("arguments", declared=_joined(_at(spec, "engine", "extraArgs")), computed=_joined(_at(status, "engine", "arguments")))
     cache = _below(spec, "model", "cache")
@@ -85,6 +90,37 @@ def _reckoned(service: Service) -> Iterator[Fact]:
     measured = f"{tokens['measured']:,}{_error(tokens)}" if "measured" in tokens else None
     yield Fact("tokens in the KV cache", computed=_numbers(tokens.get("estimated")), reported=measured)
     yield Fact("context", declared=_text(_at(service.raw, "spec", "model", "maxLength")), computed=_numbers(plan.get("largestContext")))
+
+
+def _run(service: Service) -> Iterator[Fact]:
+    """How the engines started, how one ended, which adapters they have, and how a change gets to them."""
+    spec, status = _below(service.raw, "spec"), _below(service.raw, "status")
+    phases = _listed(_at(status, "engine", "startup"))
+    took = ", ".join(f"{phase.get('name')} {phase.get('seconds')} s" for phase in phases)
+    yield Fact("start", declared=_limit(_at(spec, "engine", "startTimeout")), reported=took or None)
+    failure = _below(status, "engine", "lastFailure")
+    yield Fact("last failure", observed=_failed(failure))
+    rollout = _below(status, "rollout")
+    chosen = ": ".join(filter(None, (_text(rollout.get("strategy")), _text(rollout.get("message")))))
+    yield Fact("rollout", declared=_text(_at(spec, "rollout", "strategy")), computed=chosen or None, observed=_failed(_below(rollout, "held"), "held: "))
+    sources = {item.get("name"): _text(item.get("source")) for item in _listed(_at(spec, "adapters", "items"))}
+    states = {item.get("name"): item for item in _listed(status.get("adapters"))}
+    for name in (*sources, *(name for name in states if name not in sources)):
+        said = states.get(name, {})
+        words = ": ".join(filter(None, (_text(said.get("state")), _text(said.get("message")))))
+        yield Fact(f"adapter {name}", declared=sources.get(name), reported=words or None)
+
+
+def _limit(timeout: object) -> str | None:
+    return None if timeout is None else f"at most {timeout}"
+
+
+def _failed(failure: Object, prefix: str = "") -> str | None:
+    """How an engine ended: where in its life, on which pod, in whose words and with which remedy."""
+    if not failure:
+        return None
+    place = ", ".join(filter(None, (_text(failure.get("state")), f"pod {failure.get('pod')}")))
+    return f"{prefix}{failure.get('reason')} ({place}): {failure.get('message', '')}"
 
 
 def _seen(service: Service) -> Iterator[Fact]:
@@ -160,6 +196,11 @@ def _below(value: Any, *path: str) -> Object:
     """The object at a path; an empty one where there is none."""
     found = _at(value, *path)
     return found if isinstance(found, Mapping) else {}
+
+
+def _listed(value: object) -> list[Object]:
+    """The objects of a list; none where it is something else."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str | None:
