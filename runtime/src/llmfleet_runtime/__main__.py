@@ -38,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 minimum_drain_seconds=options.minimum_drain_seconds,
                 stall_timeout_seconds=options.stall_timeout_seconds,
                 watch_interval_seconds=options.watch_interval_seconds,
+                start_timeout_seconds=options.start_timeout_seconds,
+                max_request_bytes=options.max_request_bytes,
+                accelerators=options.accelerators,
+                minimum_capability=options.minimum_capability,
+                adapters=options.adapters,
             )
         )
     )
@@ -73,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     install = commands.add_parser("install", help="copy this archive to DIRECTORY/runtime.pyz", allow_abbrev=False)
     install.add_argument("directory", type=Path)
     launch = commands.add_parser("launch", help="run an engine: launch [OPTIONS] -- vllm serve MODEL FLAGS...", allow_abbrev=False)
-    launch.add_argument("--port", type=int, default=8001, help="port of /readyz, /livez and /report (default %(default)s)")
+    launch.add_argument("--port", type=int, default=8001, help="port of /readyz, /livez, /report and /metrics (default %(default)s)")
     launch.add_argument("--engine-port", type=int, default=8000, help="port of vLLM (default %(default)s)")
     launch.add_argument("--drain-timeout-seconds", type=_seconds, default=300.0, help="longest wait for requests after SIGTERM (default %(default)s)")
     launch.add_argument("--minimum-drain-seconds", type=_seconds, default=3.0, help="serve at least so long after SIGTERM (default %(default)s)")
@@ -81,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         "--stall-timeout-seconds", type=_seconds, default=300.0, help="requests run and no engine step is made for so long: not alive (default %(default)s)"
     )
     launch.add_argument("--watch-interval-seconds", type=_seconds, default=5.0, help="how often a serving engine is looked at (default %(default)s)")
+    launch.add_argument("--start-timeout-seconds", type=_seconds, default=3600.0, help="longest wait for the first answer (default %(default)s)")
+    launch.add_argument("--max-request-bytes", type=_count, default=64 * 1024**2, help="longest body of a request (default %(default)s)")
+    launch.add_argument("--accelerators", type=_count, help="NVIDIA devices that the pod has asked for (default: not looked for)")
+    launch.add_argument("--minimum-capability", type=_capability, help="lowest compute capability that will do, as 8.0 (default: any)")
+    launch.add_argument("--adapters", type=Path, metavar="FILE", help="list of adapters to keep loaded (default: none)")
     source = "hf://owner/repository[@revision], modelscope://..., s3://bucket/path, gs://bucket/path or an absolute directory"
     inspect = commands.add_parser("inspect", help="print what is known of a model without its weights", allow_abbrev=False)
     inspect.add_argument("source", metavar="SOURCE", help=source)
@@ -96,6 +106,20 @@ def _seconds(text: str) -> float:
     if not 0 <= value < 1e9:
         raise argparse.ArgumentTypeError(f"not a number of seconds: {text}")
     return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"not a whole number above 0: {text}")
+    return value
+
+
+def _capability(text: str) -> tuple[int, int]:
+    major, dot, minor = text.partition(".")
+    if not (major.isdigit() and dot and minor.isdigit()):
+        raise argparse.ArgumentTypeError(f"not a compute capability as 8.0: {text}")
+    return int(major), int(minor)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Look:
     """What one look at the engine found; None is what cannot be known."""
 
     in_flight: float | None
-    """Requests running and waiting, by vLLM's gauges."""
+    """Requests: from first byte to last where the middleware counts them, else running and waiting by vLLM's gauges."""
     connections: int | None
     """Open connections to vLLM's port."""
 
@@ -49,15 +49,23 @@ class IdleRule:
         return self._idle_looks >= IDLE_LOOKS or quiet
 
 
-async def until_idle(look: Callable[[], Awaitable[Look]], *, minimum_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+async def until_idle(
+    look: Callable[[], Awaitable[Look]], refuse: Callable[[], None], *, minimum_seconds: float, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Wait the minimum, and then until nothing is left to finish; the caller sets the limit.
 
-    The minimum comes first: until the last client has learned that the pod goes, new requests arrive.
+    The minimum comes first: until the last client has learned that the pod goes, new requests arrive. `refuse` has new ones sent elsewhere; one that came in
+    between the last look and that is seen by one more look, and waited for.
     """
     rule = IdleRule()
     began = clock()
+    refusing = False
     while True:
         now = clock()
         if rule.idle(now, await look()) and now - began >= minimum_seconds:
-            return
+            if refusing:
+                return
+            refuse()
+            refusing = True
+            continue
         await asyncio.sleep(READ_SECONDS)

@@ -19,8 +19,11 @@ REQUEST_SECONDS: Final = 10.0
 MAX_CONNECTIONS: Final = 64
 """Most connections at once. The oldest gives way to a further one, not the other way round: idle connections must not keep the kubelet's probes out."""
 
-Route = Callable[[], tuple[HTTPStatus, Mapping[str, Any]]]
-"""Gives status and JSON of a path; must not wait."""
+Content = Mapping[str, Any] | str
+"""A JSON object, or plain text."""
+
+Route = Callable[[], tuple[HTTPStatus, Content]]
+"""Gives status and content of a path; must not wait."""
 
 _log = logging.getLogger(__name__)
 
@@ -99,15 +102,15 @@ async def _answer(reader: asyncio.StreamReader, routes: Mapping[str, Route]) -> 
         return _encode(HTTPStatus.NOT_FOUND, {"error": "no such path", "paths": sorted(routes)}, with_body=method != "HEAD")
     if method not in ("GET", "HEAD"):
         return _encode(HTTPStatus.METHOD_NOT_ALLOWED, {"error": "only GET"}, with_body=True)
-    status, document = route()
-    return _encode(status, document, with_body=method != "HEAD")
+    status, content = route()
+    return _encode(status, content, with_body=method != "HEAD")
 
 
-def _encode(status: HTTPStatus, document: Mapping[str, Any], *, with_body: bool) -> bytes:
-    body = json.dumps(document).encode() + b"\n"
+def _encode(status: HTTPStatus, content: Content, *, with_body: bool) -> bytes:
+    body = content.encode() if isinstance(content, str) else json.dumps(content).encode() + b"\n"
     head = [
         f"HTTP/1.1 {status.value} {status.phrase}",
-        "Content-Type: application/json",
+        f"Content-Type: {'text/plain; version=0.0.4; charset=utf-8' if isinstance(content, str) else 'application/json'}",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "Connection: close",

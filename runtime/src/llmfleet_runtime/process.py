@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 GROUP_SECONDS: Final = 5.0
@@ -27,7 +27,7 @@ Pump = Callable[[int, int], threading.Thread]
 class EngineProcess:
     """The engine as a child in its own session. Made inside a running event loop; one per process, for it reaps every child there is."""
 
-    def __init__(self, command: Sequence[str], pump: Pump) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], pump: Pump) -> None:
         """Start the command; OSError where there is no such program."""
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[int] = loop.create_future()
@@ -37,7 +37,13 @@ class EngineProcess:
         loop.add_signal_handler(signal.SIGCHLD, self._reap)
         # The launcher is pid 1 and may start before its children are told apart: the handler comes first, so no end is missed.
         self._process = subprocess.Popen(
-            list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
+            list(command),
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
         )
         self.pid = self._process.pid
         assert self._process.stdout is not None  # noqa: S101 PIPE

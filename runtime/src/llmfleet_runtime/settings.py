@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -23,7 +23,7 @@ class Settings:
     command: tuple[str, ...]
     """Program and arguments of the engine; no shell reads them."""
     port: int = 8001
-    """Port of /readyz, /livez and /report."""
+    """Port of /readyz, /livez, /report and /metrics."""
     engine_port: int = 8000
     """Port on which vLLM listens (its --port)."""
     drain_timeout_seconds: float = 300.0
@@ -34,6 +34,20 @@ class Settings:
     """Requests run but no engine step is made for so long: not alive. vLLM's own limit of a step is 300 s (VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS)."""
     watch_interval_seconds: float = 5.0
     """How often a serving engine is looked at."""
+    start_timeout_seconds: float = 3600.0
+    """Longest time from the start of the engine's process to its first answer."""
+    max_request_bytes: int = 64 * 1024**2
+    """Longest body of a request."""
+    accelerators: int | None = None
+    """NVIDIA devices that the pod has asked for; None: none of NVIDIA's."""
+    minimum_capability: tuple[int, int] | None = None
+    """Lowest compute capability that the quantization can do with."""
+    adapters: Path | None = None
+    """The mounted list of adapters."""
+    temporary: Path = Path("/tmp")  # noqa: S108 the pod's own volume
+    """Outlives the container: what one leaves for the next lies there."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """The launcher's own, which the engine inherits."""
     termination_log: Path = Path("/dev/termination-log")
     shared_memory: Path | None = Path("/dev/shm")  # noqa: S108 vLLM's segments lie there
     api_key: str | None = None
@@ -49,6 +63,8 @@ class Settings:
             termination_log=Path(environment.get(ENVIRONMENT_TERMINATION_LOG, "/dev/termination-log")),
             shared_memory=Path(shared_memory) if shared_memory else None,
             api_key=environment.get(ENVIRONMENT_API_KEY) or None,
+            temporary=Path(environment.get("TMPDIR") or "/tmp"),  # noqa: S108
+            environment=dict(environment),
             secrets=tuple(value for name in (ENVIRONMENT_API_KEY, "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if (value := environment.get(name))),
             **options,
         )

@@ -5,13 +5,24 @@ vLLM says of itself (503), or an engine that makes no step although requests run
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
+
+from llmfleet_runtime.failure_patterns import Reason
 
 UNREADY_MISSES: Final = 3
 """Checks in a row that must fail before traffic is taken away; with a timeout each, a busy minute passes first."""
 
 DEAD_ANSWERS: Final = 2
 """Times in a row that /health must answer 503: vLLM raises its engine_dead flag once and for ever, the second look costs one interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """Why an engine that still has its processes must be restarted."""
+
+    reason: Reason
+    message: str
 
 
 class VitalSigns:
@@ -54,15 +65,17 @@ class VitalSigns:
     @property
     def unready(self) -> str | None:
         """Why the engine should get no traffic; None while it should."""
-        return self._last_miss if self._misses >= UNREADY_MISSES else self.dead
+        if self._misses >= UNREADY_MISSES:
+            return self._last_miss
+        return None if self.dead is None else self.dead.message
 
     @property
-    def dead(self) -> str | None:
+    def dead(self) -> Death | None:
         """Why the engine must be restarted; None while it lives."""
         if self._dead_answers >= DEAD_ANSWERS:
-            return "vLLM says that its engine is dead: /health answers 503"
+            return Death(Reason.ENGINE_DIED, "vLLM says that its engine is dead: /health answers 503")
         if self._still_seconds > self._stall_timeout_seconds:
-            return f"requests run, but the engine has made no step for {self._still_seconds:.0f} s"
+            return Death(Reason.ENGINE_STALLED, f"requests run, but the engine has made no step for {self._still_seconds:.0f} s")
         return None
 
     def _miss(self, why: str) -> None:

@@ -13,6 +13,10 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+REFUSE = 2
+"""Orders.REFUSE of the board."""
 
 
 @dataclass
@@ -28,6 +32,10 @@ class Fake:
     """Whether a running stream is in the gauges; False is the gap before and after that vLLM's gauges have."""
     completions: int = 200
     embeddings: int = 404
+    adapters: dict[str, str] = field(default_factory=dict)
+    """Path of each that is loaded."""
+    slot: Any = None
+    """Of the board, where requests are counted as the middleware does."""
     exit_code: int | None = None
     """End now, with this code, saying `last_words`."""
     last_words: str = ""
@@ -56,13 +64,21 @@ async def answer(fake: Fake, reader: asyncio.StreamReader, writer: asyncio.Strea
     fake.asked.append(f"{method} {path.partition('?')[0]}")
     if path.startswith("/v1"):
         fake.authorizations.append(headers.get("authorization", ""))
-    if body.get("stream"):
-        await stream(fake, writer)
-        return
-    status, document = respond(fake, path, body)
-    content = document.encode()
-    writer.write(f"HTTP/1.1 {status} Fake\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode() + content)
-    await writer.drain()
+    counted = fake.slot is not None and method == "POST" and path != "/steer"
+    orders = fake.slot.begin() if counted else 0
+    try:
+        if orders == REFUSE:
+            writer.write(b"HTTP/1.1 503 Fake\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        elif body.get("stream"):
+            await stream(fake, writer)
+        else:
+            status, document = respond(fake, path, body)
+            content = document.encode()
+            writer.write(f"HTTP/1.1 {status} Fake\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode() + content)
+        await writer.drain()
+    finally:
+        if counted:
+            fake.slot.end()
 
 
 def respond(fake: Fake, path: str, body: dict[str, object]) -> tuple[int, str]:
@@ -72,7 +88,13 @@ def respond(fake: Fake, path: str, body: dict[str, object]) -> tuple[int, str]:
         case "/version":
             return 200, json.dumps({"version": "0.32.0"})
         case "/v1/models":
-            return 200, json.dumps({"object": "list", "data": [{"id": "tiny", "max_model_len": 1024}]})
+            loaded = [{"id": name, "root": path, "parent": "tiny"} for name, path in fake.adapters.items()]
+            return 200, json.dumps({"object": "list", "data": [{"id": "tiny", "max_model_len": 1024}, *loaded]})
+        case "/v1/load_lora_adapter":
+            fake.adapters[str(body["lora_name"])] = str(body["lora_path"])
+            return 200, "Success"
+        case "/v1/unload_lora_adapter":
+            return (200, "Success") if fake.adapters.pop(str(body["lora_name"]), None) else (404, "{}")
         case "/v1/completions":
             return (fake.completions, json.dumps({"choices": []})) if body["model"] == "tiny" and body["max_tokens"] == 1 else (422, "{}")
         case "/v1/embeddings":
@@ -89,7 +111,8 @@ def respond(fake: Fake, path: str, body: dict[str, object]) -> tuple[int, str]:
                 sys.stderr.write(fake.last_words)
                 sys.stderr.flush()
                 os._exit(fake.exit_code)
-            return 200, json.dumps({"asked": fake.asked, "authorizations": fake.authorizations})
+            orders = fake.slot.orders if fake.slot else None
+            return 200, json.dumps({"asked": fake.asked, "authorizations": fake.authorizations, "adapters": fake.adapters, "orders": orders})
         case _:
             return 404, "{}"
 
@@ -109,6 +132,11 @@ async def stream(fake: Fake, writer: asyncio.StreamWriter) -> None:
 
 async def serve(options: argparse.Namespace) -> None:
     fake = Fake(completions=options.completions, embeddings=options.embeddings, metrics=options.metrics)
+    if options.counts:
+        sys.path.insert(0, os.environ["PYTHONPATH"].split(os.pathsep)[0])
+        from llmfleet_runtime.board import Slot
+
+        fake.slot = Slot(Path(json.loads(os.environ["LLMFLEET_MIDDLEWARE"])["board"]))
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -137,6 +165,8 @@ def main() -> None:
     parser.add_argument("--ignores-sigterm", action="store_true")
     parser.add_argument("--worker", type=Path, help="start a worker that ignores SIGTERM, and write its pid to this file")
     parser.add_argument("--escaped-worker", type=Path, help="the same, of a process in a session of its own that holds the output open")
+    parser.add_argument("--middleware")
+    parser.add_argument("--counts", action="store_true", help="count requests on the launcher's board")
     parser.add_argument("--api-key")
     parser.add_argument("--max-num-seqs")
     parser.add_argument("--says", default="", help="write this on stderr first")

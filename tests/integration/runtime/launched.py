@@ -103,7 +103,8 @@ def launched(
         *("--", *program, f"--port={engine_port}", *engine),
     ]
     outside = {name: value for name, value in os.environ.items() if name not in ("VLLM_API_KEY", "HF_TOKEN")}
-    environment = outside | {"LLMFLEET_TERMINATION_LOG": str(log), "LLMFLEET_SHARED_MEMORY": "", "PYTHONPATH": str(SOURCE)} | (environment or {})
+    ours = {"LLMFLEET_TERMINATION_LOG": str(log), "LLMFLEET_SHARED_MEMORY": "", "PYTHONPATH": str(SOURCE), "TMPDIR": str(directory)}
+    environment = outside | ours | (environment or {})
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     children: set[int] = set()
     try:

@@ -103,7 +103,7 @@ def test_an_engine_whose_steps_have_stopped_is_not_alive(tmp_path: Path) -> None
         assert "no step" in launch.get("/readyz")[1]["reason"]
         launch.signal()
         assert launch.exit_code() == 1, "there is nothing to wait for in an engine that stands still, and its end is a failure"
-        assert launch.termination()["reason"] == "EngineDied"
+        assert launch.termination()["reason"] == "EngineStalled"
         assert "no step" in launch.termination()["message"]
 
 
@@ -112,7 +112,7 @@ def test_the_report_is_as_documented(tmp_path: Path) -> None:
     with launched(tmp_path, "--api-key", "sk-secret", "--max-num-seqs=8") as launch:
         launch.until_ready()
         launch.steer(running=3, waiting=2)
-        report = eventually(launch.report, lambda found: found["requests"] == {"running": 3, "waiting": 2})
+        report = eventually(launch.report, lambda found: found["requests"] == {"running": 3, "waiting": 2, "inFlight": None})
         jsonschema.validate(report, schema)
         assert report["engine"]["version"] == "0.32.0"
         assert "sk-secret" not in json.dumps(report)

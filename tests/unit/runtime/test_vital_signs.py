@@ -1,6 +1,7 @@
 import pytest
 
-from llmfleet_runtime.vital_signs import DEAD_ANSWERS, UNREADY_MISSES, VitalSigns
+from llmfleet_runtime.failure_patterns import Reason
+from llmfleet_runtime.vital_signs import DEAD_ANSWERS, UNREADY_MISSES, Death, VitalSigns
 from tests.unit.runtime.clock import Clock
 
 
@@ -39,15 +40,15 @@ def test_an_engine_that_calls_itself_dead_twice_is_dead(signs: VitalSigns) -> No
     assert signs.dead is None
     for _ in range(DEAD_ANSWERS - 1):
         signs.health_answered(503)
-    assert "dead" in str(signs.dead)
-    assert signs.unready == signs.dead
+    assert signs.dead == Death(Reason.ENGINE_DIED, "vLLM says that its engine is dead: /health answers 503")
+    assert signs.unready == signs.dead.message
 
 
 def test_running_requests_without_a_step_for_long_are_a_stopped_engine(signs: VitalSigns, clock: Clock) -> None:
     signs.steps_observed(running=2, steps=50)
     clock.now += 301
     signs.steps_observed(running=2, steps=50)
-    assert "no step for 301 s" in str(signs.dead)
+    assert signs.dead == Death(Reason.ENGINE_STALLED, "requests run, but the engine has made no step for 301 s")
 
 
 def test_a_slow_engine_that_makes_steps_lives(signs: VitalSigns, clock: Clock) -> None:
