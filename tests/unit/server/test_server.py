@@ -224,7 +224,7 @@ def test_the_error_of_an_estimate_is_a_metric() -> None:
         {"metadata": {"name": "x", "namespace": "ns"}, "status": {"plan": {"verdict": "Fits", "kvTokens": tokens}}},
         {"metadata": {"name": "new", "namespace": "ns"}},
     ]
-    telemetry.export_plans(lambda: services)
+    telemetry.export_services(lambda: services)
 
     def value(name: str, **labels: str) -> float | None:
         return telemetry.registry.get_sample_value(f"llmfleet_kv_cache_tokens_{name}", {"namespace": "ns", "name": "x", **labels})
@@ -232,3 +232,23 @@ def test_the_error_of_an_estimate_is_a_metric() -> None:
     assert (value("estimated", bound="low"), value("estimated", bound="high"), value("measured"), value("error_ratio")) == (90, 110, 80, 0.25)
     services.clear()
     assert value("measured") is None
+
+
+def test_what_a_person_would_be_woken_for_is_a_metric() -> None:
+    telemetry = Telemetry()
+    conditions = [
+        {"type": "Ready", "status": "False", "reason": "Degraded", "message": "x"},
+        {"type": "AdaptersReady", "status": "True", "reason": "AdaptersLoaded", "message": "x"},
+    ]
+    startup = [{"name": "Imports", "seconds": 6}, {"name": "Weights", "seconds": 42}]
+    services: list[Object] = [{"metadata": {"name": "x", "namespace": "ns"}, "status": {"conditions": conditions, "engine": {"startup": startup}}}]
+    telemetry.export_services(lambda: services)
+
+    def value(name: str, **labels: str) -> float | None:
+        return telemetry.registry.get_sample_value(f"llmfleet_{name}", {"namespace": "ns", "name": "x", **labels})
+
+    assert value("condition", type="Ready", reason="Degraded") == 0
+    assert value("condition", type="AdaptersReady", reason="AdaptersLoaded") == 1
+    assert value("start_seconds", phase="Weights") == 42
+    services.clear()
+    assert value("start_seconds", phase="Weights") is None

@@ -100,7 +100,7 @@ class Operator:
                 depth=lambda: self._queue.depth if elector.is_leader else 0,
                 oldest_age_seconds=lambda: self._queue.oldest_age_seconds if elector.is_leader else 0.0,
             )
-            self._telemetry.export_plans(lambda: self._store.objects(LLMSERVICE))
+            self._telemetry.export_services(lambda: self._store.objects(LLMSERVICE))
             await self._serve_health(stack)
             await watching.relist(client, self._store, self._changed)
             self._note_relist()

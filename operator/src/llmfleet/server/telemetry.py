@@ -41,9 +41,9 @@ class Telemetry:
         self._depth.set_function(lambda: float(depth()))
         self._age.set_function(oldest_age_seconds)
 
-    def export_plans(self, services: Callable[[], Iterable[Object]]) -> None:
-        """Export, at each scrape, what the status of each service says of its KV cache: estimated, measured, and the error."""
-        self.registry.register(_Plans(services))
+    def export_services(self, services: Callable[[], Iterable[Object]]) -> None:
+        """Export, at each scrape, what the status of each service says: its conditions, the phases of its start, and its KV cache, estimated and measured."""
+        self.registry.register(_Services(services))
 
     def relisted(self) -> None:
         """Note a complete re-list."""
@@ -60,15 +60,17 @@ class Telemetry:
             _about.reset(token)
 
 
-class _Plans(Collector):
+class _Services(Collector):
     """Read from the statuses, so that it says what people see, and forgets a service with its object."""
 
     def __init__(self, services: Callable[[], Iterable[Object]]) -> None:
         self._services = services
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the three metrics."""
+        """Yield the metrics."""
         labels = ["namespace", "name"]
+        condition = GaugeMetricFamily("llmfleet_condition", "1 where the condition of a service is True, else 0", labels=[*labels, "type", "reason"])
+        start = GaugeMetricFamily("llmfleet_start_seconds", "What the start of the slowest replica took, by phase", labels=[*labels, "phase"])
         estimated = GaugeMetricFamily(
             "llmfleet_kv_cache_tokens_estimated", "Tokens that the KV cache of a replica was estimated to hold", labels=[*labels, "bound"]
         )
@@ -77,15 +79,19 @@ class _Plans(Collector):
             "llmfleet_kv_cache_tokens_error_ratio", "Distance of the middle of the estimate from the measured value, as a share of that", labels=labels
         )
         for service in self._services():
-            about = key_of(service)
-            tokens = (service.get("status") or {}).get("plan", {}).get("kvTokens", {})
+            about, status = key_of(service), service.get("status") or {}
+            for stated in status.get("conditions", ()):
+                condition.add_metric([*about, stated["type"], stated["reason"]], stated["status"] == "True")
+            for phase in status.get("engine", {}).get("startup", ()):
+                start.add_metric([*about, phase["name"]], phase["seconds"])
+            tokens = status.get("plan", {}).get("kvTokens", {})
             for bound, value in tokens.get("estimated", {}).items():
                 estimated.add_metric([*about, bound], value)
             if "measured" in tokens:
                 measured.add_metric(about, tokens["measured"])
             if "errorPercent" in tokens:
                 error.add_metric(about, tokens["errorPercent"] / 100)
-        yield from (estimated, measured, error)
+        yield from (condition, start, estimated, measured, error)
 
 
 class JsonFormatter(logging.Formatter):
