@@ -99,6 +99,7 @@ class Middleware:
         self._gauge.inc()
         try:
             if orders == _REFUSE:
+                await _read_out(receive)
                 await exchange.answer(answers.STOPPING)
             else:
                 await exchange.run(self._app, receive)
@@ -160,10 +161,12 @@ class _Exchange:
         """We have answered; what the application still says is dropped."""
 
     async def run(self, app: Application, receive: Receive) -> None:
-        """Let the application answer. What it raises is raised further, for the server's log."""
+        """Let the application answer. What it raises is raised further for the server's log, but not after our own answer: uvicorn would cut that off."""
         try:
             await app(self._scope, receive, self.send)
         except Exception:
+            if self._answered:
+                return
             if not self._started:
                 await self.answer(answers.ENGINE_DEAD if _engine_is_dead(self._scope) else answers.failed(self._request_id.decode()))
             raise
@@ -232,6 +235,12 @@ def _engine_is_dead(scope: Scope) -> bool:
 async def _send_answer(send: Send, answer: Answer, own: Headers, prefix: str = "") -> None:
     await send({"type": f"{prefix}http.response.start", "status": answer.status, "headers": answer.headers() + own})
     await send({"type": f"{prefix}http.response.body", "body": answer.body()})
+
+
+async def _read_out(receive: Receive) -> None:
+    """Take the rest of a body. A connection that is closed while data comes in is reset, and the answer would be lost with it."""
+    while (await receive()).get("more_body"):
+        pass
 
 
 async def _nothing() -> None:

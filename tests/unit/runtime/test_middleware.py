@@ -185,6 +185,7 @@ async def test_a_body_of_unknown_length_is_counted_as_it_comes(guarded: Rig, hea
             chunks.append(message)
         await send({"type": "http.response.start", "status": 400, "headers": []})  # As FastAPI does when the client is gone.
         await send({"type": "http.response.body", "body": b"gone"})
+        raise ConnectionError  # As an endpoint that reads the body itself.
 
     asked = await guarded.ask(reader, headers=[KEY, *headers], body=[b"0" * 6, b"0" * 6, b"0" * 6])
     assert asked.status == 413
@@ -390,6 +391,23 @@ async def test_a_stopping_engine_sends_new_requests_elsewhere(guarded: Rig) -> N
     assert "send it again" in asked.error["message"]
     assert guarded.in_flight == 0
     assert (await guarded.ask(vllm, "/health", method="GET")).status == 200
+
+
+async def test_a_stopping_engine_reads_to_the_end_before_it_refuses(guarded: Rig) -> None:
+    """Else the connection would be reset, and the answer lost with it."""
+    guarded.board.refuse()
+    bodies = [b"0"] * 5
+
+    async def receive() -> Message:
+        assert not guarded.sent
+        return {"type": "http.request", "body": bodies.pop(), "more_body": bool(bodies)}
+
+    async def send(message: Message) -> None:
+        guarded.sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": [KEY, (b"content-length", b"5")]}
+    await Middleware(never, guarded.wiring)(scope, receive, send)
+    assert (guarded.status, bodies) == (503, [])
 
 
 async def test_a_request_that_was_there_before_is_served_by_a_stopping_engine(guarded: Rig) -> None:
