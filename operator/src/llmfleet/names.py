@@ -296,4 +296,4 @@ METRIC_QUEUE_DEPTH: Final = "queue_depth"
 """Requests waiting in all replicas; for people's own HPAs."""
 
 METRIC_IN_FLIGHT: Final = "in_flight"
-"""Requests waiting and running in all replicas; for people's own HPAs."""
+"""Requests in all replicas, from their first byte on: arriving, waiting and running; for people's own HPAs."""

@@ -55,7 +55,7 @@ def session() -> aiohttp.ClientSession:
 
 
 async def read_queue(client: aiohttp.ClientSession, target: Target) -> queue_metrics.Queue:
-    """Requests waiting and running; aiohttp.ClientError, TimeoutError, OSError or ValueError where there is no such answer."""
+    """Requests in flight; aiohttp.ClientError, TimeoutError, OSError or ValueError where there is no such answer."""
     content = await get(client, target, target.engine_port, queue_metrics.PATH, queue_metrics.MAX_BYTES)
     return queue_metrics.parse(content.decode(errors="replace"))
 

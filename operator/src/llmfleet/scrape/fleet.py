@@ -49,7 +49,7 @@ class Fleet:
         return demand(self.load_of(key, now_seconds), target, bounds, replicas, now_seconds)
 
     def load_of(self, key: Key, now_seconds: float) -> Load | None:
-        """Requests waiting and running of one service; None where no replica answered lately."""
+        """Requests in flight of one service; None where no replica answered lately."""
         service = self._services.get(key)
         return service.window.load(now_seconds) if service is not None else None
 
