@@ -60,6 +60,8 @@ class AdapterState:
     """What is shown of one adapter."""
 
     name: str
+    path: str
+    """Which version the state is of: the one that the list has had lately, which the kubelet may still have to renew."""
     state: State
     message: str | None = None
     """Why it is not loaded."""
@@ -174,7 +176,7 @@ class Adapters:
             await self._unload(name)
         for item in items:
             state, message = await self._advance(item, loaded.get(item.name))
-            self._show(item, AdapterState(item.name, state, message))
+            self._show(item, AdapterState(item.name, item.path, state, message))
 
     async def _advance(self, item: Item, loaded_path: str | None) -> tuple[State, str | None]:
         """Do what can be done now for one adapter; its state after that."""
@@ -212,7 +214,7 @@ class Adapters:
         notes = self._of(item)
         if notes.successor is not None and notes.successor.path == item.path:
             return None
-        self._show(item, AdapterState(item.name, State.LOADING, "vLLM looks whether it can load it; the version before it still answers"))
+        self._show(item, AdapterState(item.name, item.path, State.LOADING, "vLLM looks whether it can load it; the version before it still answers"))
         trial = f"{item.name}@{Path(item.path).name}"
         if (refusal := await self._engine.load_adapter(trial, item.path)) is not None:
             return self._refused(item, f"vLLM refuses it: {refusal}")
@@ -236,7 +238,7 @@ class Adapters:
         return name in in_use
 
     async def _load(self, item: Item) -> tuple[State, str | None]:
-        self._show(item, AdapterState(item.name, State.LOADING))
+        self._show(item, AdapterState(item.name, item.path, State.LOADING))
         refusal = await self._engine.load_adapter(item.name, item.path)
         if refusal is not None:
             return State.FAILED, self._refused(item, f"vLLM refuses it: {refusal}")
@@ -264,7 +266,7 @@ class Adapters:
         return message
 
     def _of(self, item: Item) -> _Notes:
-        return self._notes.setdefault(item.name, _Notes(AdapterState(item.name, State.LOADING)))
+        return self._notes.setdefault(item.name, _Notes(AdapterState(item.name, item.path, State.LOADING)))
 
     def _show(self, item: Item, state: AdapterState) -> None:
         notes = self._of(item)

@@ -48,7 +48,7 @@ def report(life: Lifecycle, command: Sequence[str], seen: Seen) -> dict[str, Any
         "concurrency": memory.concurrency,
         "limits": {"maxSequences": max_sequences(command)},
         "requests": {"running": _whole(seen.queue.running), "waiting": _whole(seen.queue.waiting), "inFlight": seen.in_flight},
-        "adapters": [{"name": adapter.name, "state": adapter.state, "message": adapter.message} for adapter in seen.adapters],
+        "adapters": [{"name": adapter.name, "path": adapter.path, "state": adapter.state, "message": adapter.message} for adapter in seen.adapters],
         "cut": life.cut,
         "failure": None if life.failure is None else document(life.failure, life.failed_in or ""),
         "previousFailure": None if seen.previous_failure is None else dict(seen.previous_failure),

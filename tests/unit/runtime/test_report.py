@@ -23,7 +23,7 @@ EVERYTHING = Seen(
     queue=Queue(3.0, 5.0, 70.0),
     in_flight=9,
     memory=Memory(weights_bytes=15_000, kv_cache_bytes=40_000, graphs_bytes=300, concurrency=12.5),
-    adapters=[AdapterState("sql", Adapter.LOADED), AdapterState("fr", Adapter.FAILED, "rank 64 is above 16")],
+    adapters=[AdapterState("sql", "/adapters/1", Adapter.LOADED), AdapterState("fr", "/claims/m/fr", Adapter.FAILED, "rank 64 is above 16")],
     previous_failure=EARLIER,
 )
 
@@ -74,7 +74,7 @@ def test_a_serving_engine_reports_what_it_said_of_itself() -> None:
     assert document["requests"] == {"running": 3, "waiting": 5, "inFlight": 9}
     assert document["phases"] == [{"name": "Preflight", "seconds": 0.1}, {"name": "Imports", "seconds": 20.0}]
     assert [state["name"] for state in document["states"]] == ["Preflight", "Starting", "Warming", "Serving"]
-    assert document["adapters"][1] == {"name": "fr", "state": "Failed", "message": "rank 64 is above 16"}
+    assert document["adapters"][1] == {"name": "fr", "path": "/claims/m/fr", "state": "Failed", "message": "rank 64 is above 16"}
     assert document["readiness"] == {"ready": True, "reason": None}
     assert document["failure"] is None
     assert document["previousFailure"] == EARLIER
