@@ -54,7 +54,7 @@ def test_the_result_is_the_termination_message_of_a_good_end() -> None:
     ("end", "words"),
     [
         (ended(1, FAILURE), Words("ModelNotFound", "there is no such model")),
-        (ended(137, "", "OOMKilled"), Words("OOMKilled", "exit code 137")),
+        (ended(137, "", "OOMKilled"), Words("OutOfMemory", "the kernel ended the container at its memory limit")),
         (ended(1, "Traceback ..."), Words("Error", "Traceback ...")),
     ],
 )

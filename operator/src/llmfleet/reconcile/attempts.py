@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from llmfleet import names
-from llmfleet.reconcile.failures import Failure, ended, reason_and_message, worst
+from llmfleet.reconcile.failures import Failure, ended, how_ended, reason_and_message, worst
 from llmfleet.resources.blueprint import Manifest
 
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,5}")
@@ -117,8 +117,8 @@ def _last_words(pods: list[Manifest]) -> Words | None:
     for pod in reversed(pods):
         for container in _containers(pod):
             if (last := ended(container)) is not None:
-                text = str(last.get("message", "")).strip()
-                return _words(text) or Words(str(last.get("reason", "Error")), text or f"exit code {last.get('exitCode')}")
+                told = how_ended(last)
+                return Words(told.reason, told.message)
         if (status := pod.get("status", {})).get("phase") == "Failed" and "reason" in status:
             return Words(str(status["reason"]), str(status.get("message", "")))
     return None
@@ -130,7 +130,7 @@ def _of_controller(condition: Mapping[str, Any]) -> Words:
 
 def _words(text: str) -> Words | None:
     found = reason_and_message(text)
-    return Words(*found) if found is not None else None
+    return Words(found.reason, found.message) if found is not None else None
 
 
 def _seconds(time: str | None) -> float:

@@ -1,6 +1,5 @@
 """An engine pod as a rollout and a drain see it: which revision it is of, whether it has a place on a node, how its engine fares. Pure."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +8,7 @@ from typing import Any, Final
 from llmfleet import names
 from llmfleet.kube.objects import labels_of, uid_of
 from llmfleet.names import Reason
-from llmfleet.reconcile.failures import FINAL_RESTARTS, ended, of_pod, reason_and_message
+from llmfleet.reconcile.failures import FINAL_RESTARTS, Ended, ended, how_ended, of_pod
 from llmfleet.resources.blueprint import Manifest
 
 ANSWERED: Final = frozenset({"Serving", "Draining"})
@@ -17,16 +16,6 @@ ANSWERED: Final = frozenset({"Serving", "Draining"})
 
 UNKNOWN: Final = "Unknown"
 """State of an engine whose launcher could not say where in its life it was: the kernel ended both."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How an engine ended."""
-
-    reason: str
-    message: str
-    remedy: str = ""
-    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +102,7 @@ def _ends(engine: Manifest) -> int:
 
 def _last_end(engine: Manifest) -> Ended | None:
     last = ended(engine)
-    if last is None:
-        return None
-    text = str(last.get("message", "")).strip()
-    told = reason_and_message(text)
-    if told is not None:
-        document = json.loads(text)
-        return Ended(*told, str(document.get("remedy", "")), str(document.get("state", "")) or None)
-    return Ended(str(last.get("reason") or "Error"), text or f"exit code {last.get('exitCode')}")
+    return how_ended(last) if last is not None else None
 
 
 def _broken(pod: Manifest) -> Iterator[bool]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from llmfleet import names
 from llmfleet.api.v1alpha1 import EngineStatus, LastFailure, Phase
 from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS
-from llmfleet.reconcile.failures import ended, reason_and_message
+from llmfleet.reconcile.failures import Ended, ended, how_ended, memory_limit
 from llmfleet.reconcile.replicas import Replica
 from llmfleet.resources.blueprint import Manifest
 from llmfleet.scrape.report import Report, legible
@@ -110,25 +110,19 @@ def _ended(replica: Replica) -> _Ended | None:
     statuses = replica.pod.get("status", {}).get("containerStatuses", ())
     container = next((status for status in statuses if status["name"] == names.ENGINE_CONTAINER), None)
     if container is not None and (last := ended(container)) is not None:
-        return _Ended(replica.ready, str(last.get("finishedAt") or ""), _of_termination(replica.name, last))
+        return _Ended(
+            replica.ready, str(last.get("finishedAt") or ""), _failure(replica.name, how_ended(last, memory_limit(replica.pod, names.ENGINE_CONTAINER)))
+        )
     if replica.report is not None and (told := replica.report.previous_failure) is not None:
-        return _Ended(replica.ready, "", _failure(replica.name, told.reason, told.message, told.remedy, told.state))
+        return _Ended(replica.ready, "", _failure(replica.name, Ended(told.reason, told.message, told.remedy, told.state or "")))
     return None
 
 
-def _of_termination(pod: str, last: Manifest) -> LastFailure:
-    text = str(last.get("message", "")).strip()
-    if (told := reason_and_message(text)) is not None:
-        return _failure(pod, told[0], told[1], "", None)
-    # Not the launcher's words: the kernel or the kubelet has killed it, or it is the end of the log.
-    return _failure(pod, str(last.get("reason") or "Error"), text or f"exit code {last.get('exitCode')}", "", None)
-
-
-def _failure(pod: str, reason: str, message: str, remedy: str, state: str | None) -> LastFailure:
+def _failure(pod: str, told: Ended) -> LastFailure:
     # Of long words the end is cut, never the remedy.
-    words = "; ".join(part for part in (legible(message, MAX_MESSAGE - MAX_REMEDY), legible(remedy, MAX_REMEDY - 2)) if part)
-    fields = {"state": legible(state, MAX_STATE)} if state else {}
-    return LastFailure(reason=legible(reason, MAX_REASON), message=words, pod=pod, **fields)
+    words = "; ".join(part for part in (legible(told.message, MAX_MESSAGE - MAX_REMEDY), legible(told.remedy, MAX_REMEDY - 2)) if part)
+    fields = {"state": legible(told.state, MAX_STATE)} if told.state else {}
+    return LastFailure(reason=legible(told.reason, MAX_REASON), message=words, pod=pod, **fields)
 
 
 def _alike(one: LastFailure, other: LastFailure) -> bool:

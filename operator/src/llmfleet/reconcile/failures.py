@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmfleet.names import Reason
+from llmfleet.reconcile import remedies
 from llmfleet.resources.blueprint import Manifest
 
 IMAGE_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
@@ -13,6 +14,14 @@ IMAGE_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImag
 
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 """Waiting reasons of a container that cannot be made (kubernetes, pkg/kubelet/kuberuntime): missing Secret, ConfigMap, key, command."""
+
+UNCLASSIFIED = "Error"
+"""The kubelet's reason where it knows none (kubernetes, pkg/kubelet/kuberuntime: a container that ended with any code but 0)."""
+
+RAISE_MEMORY = (
+    "raise the memory limit of the container in spec.template.spec, or lower spec.engine.kvCacheMemory and what else takes host memory (kvOffload, cpuOffload)"
+)
+"""What to do about a container that the kernel ended."""
 
 FINAL_RESTARTS = 2
 """Once may be chance (a node's memory, a lost connection); after the second time the same is expected of the third."""
@@ -28,6 +37,24 @@ class Failure:
     message: str
     final: bool
     """Waiting alone will not mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a container of the runtime ended, in the runtime's words (docs/engine-pod.md), or in the kubelet's where it had none."""
+
+    reason: str
+    message: str
+    remedy: str = ""
+    """What to do; empty where the message says it, or where nobody knows."""
+    state: str = ""
+    """Where the launcher was in its life; empty for what has none, and where the launcher was killed too."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        said = self.message if self.reason == UNCLASSIFIED else f"{self.reason}: {self.message}"
+        return f"{said}; {self.remedy}" if self.remedy else said
 
 
 def worst(pods: Iterable[Manifest]) -> Failure | None:
@@ -47,26 +74,31 @@ def of_pod(pod: Manifest) -> Iterator[Failure]:
     status = pod.get("status", {})
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("reason") == "Unschedulable":
-            yield Failure(3, Reason.UNSCHEDULABLE, condition.get("message", ""), final=False)  # a node may still come
+            words = condition.get("message", "")
+            yield Failure(3, Reason.UNSCHEDULABLE, words + remedies.of_scheduling(pod, words), final=False)  # a node may still come
     if status.get("phase") == "Failed":
         # Evicted, preempted, or refused by its node: another pod takes its place, and this one stays behind as a record.
-        yield Failure(4, Reason.POD_REFUSED, f"{status.get('reason', 'Failed')}: {status.get('message', '')}", final=False)
+        words = f"{status.get('reason', 'Failed')}: {status.get('message', '')}"
+        yield Failure(4, Reason.POD_REFUSED, words + remedies.of_refusal(words), final=False)
         return
     for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-        yield from _of_container(container)
+        yield from _of_container(pod, container)
 
 
-def _of_container(container: Manifest) -> Iterator[Failure]:
+def _of_container(pod: Manifest, container: Manifest) -> Iterator[Failure]:
+    name = container["name"]
     waiting = container.get("state", {}).get("waiting", {})
-    reason = waiting.get("reason", "")
+    reason, words = waiting.get("reason", ""), waiting.get("message", "")
     if reason in IMAGE_PULL_REASONS:
-        # The kubelet alternates between the error and "Back-off pulling image": naming the image alone keeps the message still.
-        yield Failure(1, Reason.IMAGE_PULL_FAILED, f"image {container.get('image', '')} of container {container['name']} cannot be pulled", final=True)
+        # The kubelet's words change with every attempt: what they mean does not.
+        yield Failure(
+            1, Reason.IMAGE_PULL_FAILED, f"image {container.get('image', '')} of container {name} cannot be pulled{remedies.of_image(name, words)}", final=True
+        )
     elif reason in CONFIG_REASONS:
-        yield Failure(1, Reason.CONFIG_ERROR, f"container {container['name']}: {waiting.get('message', reason)}", final=True)
+        yield Failure(1, Reason.CONFIG_ERROR, f"container {name}: {words or reason}{remedies.of_configuration(words)}", final=True)
     elif not container.get("ready") and (last := ended(container)) is not None:
         again = reason == "CrashLoopBackOff" or container.get("restartCount", 0) >= FINAL_RESTARTS
-        yield Failure(0, Reason.CRASH_LOOP, f"container {container['name']}: {_last_words(last)}", final=again)
+        yield Failure(0, Reason.CRASH_LOOP, f"container {name}: {how_ended(last, memory_limit(pod, name)).text}", final=again)
 
 
 def ended(container: Mapping[str, Any]) -> Manifest | None:
@@ -76,22 +108,43 @@ def ended(container: Mapping[str, Any]) -> Manifest | None:
     return last if last is not None and last.get("exitCode") != 0 else None
 
 
-def _last_words(last: Manifest) -> str:
-    """The launcher's classified reason and the engine's own error line (docs/engine-pod.md), else what the kubelet knows."""
-    text = last.get("message", "").strip()
-    if (classified := reason_and_message(text)) is not None:
-        return ": ".join(classified)
-    return text or f"{last.get('reason', 'Error')}, exit code {last.get('exitCode')}"
+def how_ended(last: Mapping[str, Any], limit: str | None = None) -> Ended:
+    """In whose words ever there are: the runtime's, or the end of the log, or what the kubelet knows; `limit` is the container's memory limit.
+
+    The kernel ends every process of a container that exceeds its limit, the launcher too (memory.oom.group, which the kubelet sets since 1.28): then nobody
+    wrote a last word, and the kubelet takes the end of the log for one, which says nothing of it.
+    """
+    text = str(last.get("message", "")).strip()
+    if (told := reason_and_message(text)) is not None:
+        return told
+    if last.get("reason") == "OOMKilled":
+        at = f" of {limit}" if limit else ""
+        return Ended("OutOfMemory", f"the kernel ended the container at its memory limit{at}", RAISE_MEMORY)
+    return Ended(str(last.get("reason") or UNCLASSIFIED), text or f"exit code {last.get('exitCode')}")
 
 
-def reason_and_message(text: str) -> tuple[str, str] | None:
+def memory_limit(pod: Mapping[str, Any], name: str) -> str | None:
+    """Return the memory limit of a container of the pod, as it is written there."""
+    spec = pod.get("spec", {})
+    for container in (*spec.get("initContainers", ()), *spec.get("containers", ())):
+        if container["name"] == name and (limit := container.get("resources", {}).get("limits", {}).get("memory")) is not None:
+            return str(limit)
+    return None
+
+
+def reason_and_message(text: str) -> Ended | None:
     """What the runtime ends with: a JSON object of a classified reason and a message; None where it is anything else.
 
     Half of a surrogate pair, which JSON can spell and UTF-8 cannot, becomes a question mark, as the API server would store something else too.
     """
     try:
         document = json.loads(text)
-        reason, message = (str(document[part]).encode(errors="replace").decode() for part in ("reason", "message"))
-    except (ValueError, KeyError, TypeError, RecursionError):
+        reason, message = (_legible(document[part]) for part in ("reason", "message"))
+        remedy, state = (_legible(document.get(part, "")) for part in ("remedy", "state"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return reason, message
+    return Ended(reason, message, remedy, state)
+
+
+def _legible(value: object) -> str:
+    return str(value).encode(errors="replace").decode()
