@@ -2,12 +2,15 @@
 
 What is loaded is asked of vLLM each time (/v1/models) and not remembered: it is the only one that knows.
 
-Three things of vLLM 0.32 shape this (measured):
+What vLLM 0.32 does shapes this (all of it measured):
 
 * Unloading takes away the name and nothing else: requests that have it go on to their end, with the weights and the path that they began with.
-* Two versions of one name must never run at once. vLLM keeps apart what a batch needs by name, not by id, so that one of the two may lose its place in the
-  accelerator's memory, and the engine dies of it. A name is therefore loaded again only when no request of the version before is left.
+* Two versions of one name must never run at once. vLLM gathers what a batch needs by name, not by id, so that one of the two loses its place in the
+  accelerator's memory as soon as another adapter needs one, and the engine dies of it. A name is loaded again only when no request of the version before is
+  left; which requests are of which version vLLM does not tell before their first token, so that this takes looking.
 * `load_inplace` would do without that, but the flag sticks to the name: each step of the engine that has a request for it then reads the files again.
+* Files of an adapter that is loaded may be read again at any time, when its place was taken by another meanwhile. Where they are gone, the engine dies of it:
+  the sidecar keeps what is listed no more for long.
 """
 
 import asyncio
@@ -20,7 +23,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from llmfleet_runtime import adapter_files, adapter_list
+from llmfleet_runtime.adapter_leftovers import Leftovers
 from llmfleet_runtime.adapter_list import Item, UnreadableList
+from llmfleet_runtime.engine_api import Use
 from llmfleet_runtime.http_client import NoAnswer
 
 STEP_SECONDS: Final = 1.0
@@ -31,11 +36,7 @@ RETRY_SECONDS: Final = (30.0, 60.0, 120.0, 300.0, 600.0)
 engine's steps."""
 
 EXCHANGE_SECONDS: Final = 60.0
-"""How long a version whose successor is there answers on while it is in use, for a moment without requests; then its name is taken away until they are done."""
-
-UNSEEN_SECONDS: Final = 300.0
-"""After which an unloaded adapter's requests count as done where vLLM does not tell which adapters are in use (--disable-log-stats): as long as a drain takes
-by default."""
+"""How long a version whose successor is there answers on, for a moment without any request; then its name is taken away until its requests are done."""
 
 PATIENCE_SECONDS: Final = 600.0
 """How long a model is not ready because of adapters of which nothing new is seen: one slow source must not hold it for ever."""
@@ -73,8 +74,8 @@ class Engine(Protocol):
     async def adapters(self) -> Mapping[str, str]:
         """Path of every adapter that is loaded, by name."""
 
-    async def adapters_in_use(self) -> frozenset[str] | None:
-        """Names of which requests run or wait; None where vLLM does not tell."""
+    async def use(self) -> Use | None:
+        """What is in flight; None where vLLM does not tell."""
 
     async def load_adapter(self, name: str, path: str) -> str | None:
         """Load it; what vLLM says instead, or None when it is loaded."""
@@ -123,8 +124,7 @@ class Adapters:
         """None until the list has been read once."""
         self._list_trouble: str | None = None
         self._notes: dict[str, _Notes] = {}
-        self._unloaded: dict[str, float] = {}
-        """Names that were taken away, and when: requests of theirs may still run."""
+        self._leftovers = Leftovers(clock)
         self._settled = False
         self._progress: object = None
         self._progressed_at = clock()
@@ -191,7 +191,7 @@ class Adapters:
                 return _beside(loaded_path, State.FAILED, refusal)
             if not await self._made_room(item):
                 return State.LOADING, "the version before it is in use; it is exchanged at the next moment without requests for it"
-        if item.name in self._unloaded and await self._is_in_use(item.name):
+        if item.name in self._leftovers and self._leftovers.may_be_left(item.name, await self._engine.use()):
             return State.LOADING, "requests of the version before it are still running; it is loaded when they are done"
         return await self._load(item)
 
@@ -199,6 +199,8 @@ class Adapters:
         """What can be seen without vLLM that keeps the adapter from being loaded now."""
         path = Path(item.path)
         if not path.is_dir():
+            if item.source is None and not _volume(path).is_dir():
+                return State.LOADING, f"{_volume(path)} is mounted only in the pods that the rollout starts"
             if item.source is None:
                 return State.FAILED, f"there is no directory {path}: correct the path in adapters.items[].source, or put the adapter there"
             failure = adapter_list.fetch_failure(item.path)
@@ -223,19 +225,15 @@ class Adapters:
         return None
 
     async def _made_room(self, item: Item) -> bool:
-        """Take the version before away: at a moment when nothing uses it, or when there has been none for long."""
+        """Take the version before away: at a moment when nothing is in flight, or when there has been none for long."""
+        use = await self._engine.use()
+        if use is not None and use.in_flight == 0:
+            if done := await self._unload(item.name):
+                self._leftovers.forget(item.name)
+            return done
         successor = self._of(item).successor
         waited_seconds = self._clock() - successor.since if successor is not None else 0.0
-        if waited_seconds < EXCHANGE_SECONDS and item.name in (await self._engine.adapters_in_use() or ()):
-            return False
-        return await self._unload(item.name)
-
-    async def _is_in_use(self, name: str) -> bool:
-        """Whether requests of an unloaded version may be left."""
-        in_use = await self._engine.adapters_in_use()
-        if in_use is None:
-            return self._clock() - self._unloaded[name] < UNSEEN_SECONDS
-        return name in in_use
+        return waited_seconds >= EXCHANGE_SECONDS and await self._unload(item.name)
 
     async def _load(self, item: Item) -> tuple[State, str | None]:
         self._show(item, AdapterState(item.name, item.path, State.LOADING))
@@ -244,7 +242,7 @@ class Adapters:
             return State.FAILED, self._refused(item, f"vLLM refuses it: {refusal}")
         notes = self._of(item)
         notes.refusal = notes.successor = None
-        self._unloaded.pop(item.name, None)
+        self._leftovers.forget(item.name)
         return State.LOADED, None
 
     async def _unload(self, name: str) -> bool:
@@ -252,7 +250,7 @@ class Adapters:
         if refusal is not None:
             _log.warning("adapter %s cannot be unloaded: %s", name, refusal)
             return False
-        self._unloaded[name] = self._clock()
+        self._leftovers.unloaded(name)
         _log.info("adapter %s unloaded", name)
         return True
 
@@ -295,3 +293,8 @@ class Adapters:
 def _beside(loaded_path: str | None, state: State, message: str) -> tuple[State, str]:
     """The message with what it means for clients where another version is loaded."""
     return state, message if loaded_path is None else f"{message}; the version before it still answers"
+
+
+def _volume(path: Path) -> Path:
+    """Where the volume of an adapter that needs no fetching is mounted: /claims/NAME, /images/NAME."""
+    return Path(*path.parts[:3])

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
@@ -21,9 +20,6 @@ ADAPTER_SECONDS: Final = 300.0
 
 ADMIN_HEADER: Final = "X-LLMFleet-Admin"
 """Carries the launcher's token of this start; the middleware lets nobody else change what is loaded."""
-
-IN_USE_SECONDS: Final = 60.0
-"""Age up to which vLLM's word on adapters in use holds: it is renewed with every step of the engine, and not when the last request was aborted."""
 
 REAL_REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("/v1/completions", {"prompt": "Hello", "max_tokens": 1, "temperature": 0}),
@@ -52,6 +48,17 @@ class Queue:
     def in_flight(self) -> float | None:
         """Requests running and waiting."""
         return None if self.running is None or self.waiting is None else self.running + self.waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What is in flight, as far as it concerns adapters."""
+
+    in_flight: float
+    """Requests from their first byte on, where the middleware counts them; running and waiting ones else."""
+    waiting: float
+    adapters: frozenset[str]
+    """Names of which a request has had its first token and not its last: before that vLLM does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +131,20 @@ class EngineApi:
         # Only an adapter has a parent: the model that it was loaded into.
         return {name: path for model in models if model.get("parent") and (name := _text(model.get("id"))) and (path := _text(model.get("root")))}
 
-    async def adapters_in_use(self) -> frozenset[str] | None:
-        """Names of adapters of which requests run or wait; None where vLLM does not say (--disable-log-stats)."""
-        answer = await self._ask(metrics.path(metrics.RUNNING, metrics.ADAPTERS))
+    async def use(self) -> Use | None:
+        """What is in flight; None where vLLM does not say (--disable-log-stats)."""
+        answer = await self._ask(metrics.path(metrics.RUNNING, metrics.WAITING, metrics.IN_FLIGHT, metrics.ADAPTERS))
         samples = list(metrics.parse(answer.body.decode(errors="replace"))) if answer.status == HTTPStatus.OK else []
-        if metrics.total(samples, metrics.RUNNING) is None:
+        running, waiting = metrics.total(samples, metrics.RUNNING), metrics.total(samples, metrics.WAITING)
+        if running is None or waiting is None:
             return None
         latest = max((sample for sample in samples if sample.name == metrics.ADAPTERS), key=lambda sample: sample.value, default=None)
-        if latest is None or time.time() - latest.value > IN_USE_SECONDS:
-            return frozenset()
-        named = (latest.labels.get(label, "") for label in ("running_lora_adapters", "waiting_lora_adapters"))
-        return frozenset(name for names in named for name in names.split(",") if name)
+        named = () if latest is None else (latest.labels.get(label, "") for label in ("running_lora_adapters", "waiting_lora_adapters"))
+        return Use(
+            in_flight=max(running + waiting, metrics.total(samples, metrics.IN_FLIGHT) or 0),
+            waiting=waiting,
+            adapters=frozenset(name for names in named for name in names.split(",") if name),
+        )
 
     async def load_adapter(self, name: str, path: str) -> str | None:
         """Load an adapter; what vLLM says instead, or None when it is loaded. NoAnswer where it says nothing: it may be loaded, or not."""

@@ -12,6 +12,8 @@ STEPS: Final = "vllm:iteration_tokens_total_count"
 """Observations of a histogram that gets one per engine step: the engine's heartbeat."""
 CACHE: Final = "vllm:cache_config_info"
 
+IN_FLIGHT: Final = "llmfleet:requests_in_flight"
+"""The middleware's own, of each of vLLM's server processes."""
 ADAPTERS: Final = "vllm:lora_requests_info"
 """One sample per set of adapters that were ever in use together; its value is when (Unix seconds), so that the latest is what holds."""
 
