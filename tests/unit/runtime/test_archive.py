@@ -42,7 +42,7 @@ def test_a_copy_replaces_the_former_one(archive: Path, tmp_path: Path) -> None:
 
 
 def test_the_archive_launches_and_passes_the_exit_code_on(archive: Path) -> None:
-    result = run(archive, "launch", "--port=0", "--", sys.executable, "-c", "import sys; print('out'); sys.exit('no reason')")
+    result = run(archive, "launch", "--port=0", "--engine-port=0", "--", sys.executable, "-c", "import sys; print('out'); sys.exit('no reason')")
     assert (result.returncode, result.stdout) == (1, "out\n")
     assert "no reason\n" in result.stderr
 

@@ -41,7 +41,7 @@ def test_an_engine_that_calls_itself_dead_twice_is_dead(signs: VitalSigns) -> No
     for _ in range(DEAD_ANSWERS - 1):
         signs.health_answered(503)
     assert signs.dead == Death(Reason.ENGINE_DIED, "vLLM says that its engine is dead: /health answers 503")
-    assert signs.unready == signs.dead.message
+    assert signs.unready == "vLLM says that its engine is dead: /health answers 503"
 
 
 def test_running_requests_without_a_step_for_long_are_a_stopped_engine(signs: VitalSigns, clock: Clock) -> None:

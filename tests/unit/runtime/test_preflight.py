@@ -1,0 +1,79 @@
+import socket
+import threading
+from pathlib import Path
+
+from llmfleet_runtime.failure_patterns import REMEDIES, Reason
+from llmfleet_runtime.failures import Failure
+from llmfleet_runtime.preflight import CHECKS, engine_port_is_free, in_thread, leftovers_are_removed, preflight
+from llmfleet_runtime.preflight_refusal import Refusal
+from llmfleet_runtime.settings import Settings
+
+SETTINGS = Settings(command=("vllm", "serve", "acme/tiny"))
+
+
+def test_the_first_check_that_refuses_is_told_and_the_others_are_not_asked() -> None:
+    asked = []
+
+    def passes(_: Settings) -> Refusal | None:
+        asked.append("passes")
+        return None
+
+    def refuses(_: Settings) -> Refusal | None:
+        return Refusal(Reason.DISK_FULL, "it is full")
+
+    assert preflight(SETTINGS, (passes, refuses, passes)) == Failure(Reason.DISK_FULL, "it is full", REMEDIES[Reason.DISK_FULL], 1)
+    assert asked == ["passes"]
+
+
+def test_a_check_may_know_a_better_remedy() -> None:
+    failure = preflight(SETTINGS, (lambda _: Refusal(Reason.DISK_FULL, "it is full", "delete something"),))
+    assert failure is not None
+    assert failure.remedy == "delete something"
+
+
+def test_a_check_that_fails_itself_does_not_keep_an_engine_from_starting() -> None:
+    def broken(_: Settings) -> Refusal | None:
+        raise ZeroDivisionError
+
+    assert preflight(SETTINGS, (broken,)) is None
+
+
+def test_leftovers_are_removed_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "psm_left").touch()
+    assert CHECKS[0] is leftovers_are_removed
+    assert leftovers_are_removed(Settings(command=(), shared_memory=tmp_path)) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_someone_listens_on_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(command=("vllm", "serve", "acme/tiny"), engine_port=port)
+        assert engine_port_is_free(settings) == Refusal(Reason.PORT_IN_USE, f"the engine's port {port} is taken by another process")
+    assert engine_port_is_free(settings) is None
+
+
+def test_a_port_on_another_address_is_not_the_engine_s() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as taken:
+        settings = Settings(command=("vllm", "serve", "m", "--host=127.0.0.1"), engine_port=taken.getsockname()[1])
+        assert engine_port_is_free(settings) is None
+
+
+def test_a_check_that_never_comes_back_holds_up_nobody() -> None:
+    told: list[Failure | None] = []
+
+    def tell(failure: Failure | None) -> None:
+        told.append(failure)
+        done.set()
+
+    go_on, done = threading.Event(), threading.Event()
+
+    def hangs(_: Settings) -> Refusal | None:
+        go_on.wait()
+        return None
+
+    in_thread(SETTINGS, tell, (hangs,))
+    assert told == []
+    go_on.set()
+    assert done.wait(10)
+    assert told == [None]
