@@ -32,7 +32,11 @@ REAL_REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 NOT_THIS_KIND: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """Answers that say that the model is not of the kind asked for; any other refusal is one of the engine."""
 
-_WRAPPED: Final = re.compile(r"^Call to \w+ method failed: ")
+_WRAPPED: Final = re.compile(
+    r"(?:Call to \w+ method failed: )?(?:Worker failed with error ')?(.*?)(?:', please check the stack trace above for the root cause)?", re.DOTALL
+)
+    r"(?:Call to \w+ method failed: )?(?:Worker failed with error '(.*)', please check the stack trace above for the root cause)?", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +100,13 @@ class EngineApi:
         samples = list(metrics.parse(answer.body.decode(errors="replace")))
         return Queue(*(metrics.total(samples, name) for name in (metrics.RUNNING, metrics.WAITING, metrics.STEPS)))
 
-    async def first_answer(self) -> str | None:
+    async def first_answer(self, *, within_seconds: float = FIRST_ANSWER_SECONDS) -> str | None:
         """Have one real request answered: None when it was, or the model takes none of ours (transcription); else what the engine said instead."""
         models = await self._models()
         if not models:
             return "no model is listed in /v1/models"
         for path, request in REAL_REQUESTS:
-            answer = await self._ask(path, {"model": models[0].get("id"), **request}, timeout_seconds=FIRST_ANSWER_SECONDS)
+            answer = await self._ask(path, {"model": models[0].get("id"), **request}, timeout_seconds=within_seconds)
             if answer.status == HTTPStatus.OK:
                 return None
             if answer.status not in NOT_THIS_KIND:
@@ -178,10 +182,11 @@ def _excerpt(answer: Answer) -> str:
 def _refusal(answer: Answer) -> str:
     """What vLLM refuses, in its words without those that only say through how many hands they went."""
     try:
-        message = json.loads(answer.body)["error"]["message"]
+        message = str(json.loads(answer.body)["error"]["message"])
     except (ValueError, TypeError, KeyError):
         return f"status {answer.status}: {_excerpt(answer)}"
-    return _WRAPPED.sub("", str(message))
+    wrapped = _WRAPPED.fullmatch(message)
+    return wrapped[1] if wrapped else message
 
 
 def _text(value: object) -> str | None:
