@@ -17,6 +17,7 @@ from typing import Any
 
 from e2e.cluster import vllm_environment
 from e2e.readback import Readback
+from llmfleet import names
 
 _FORKS = Path(__file__).with_name("engine_forks.py")
 _WORDS = "The quick brown fox"
@@ -33,6 +34,8 @@ class Order:
     environment: Mapping[str, str]
     folders: Mapping[str, Path]
     """Folder of this machine for each path in the pod."""
+    adapters: tuple[Mapping[str, str], ...]
+    """The list that the launcher loads from, of what a claim holds."""
 
     def localized(self, text: str) -> str:
         """Return a text with the paths of this machine."""
@@ -78,7 +81,9 @@ def order(pod: Mapping[str, Any], *, claims: Mapping[str, Path], objects: Sequen
             folders[mount["mountPath"]] = folder
     after = container["args"].index("serve") + 1
     expanded = (re.sub(r"\$\((\w+)\)", lambda found: environment[found[1]], argument) for argument in container["args"][after:])
-    return Order(tuple(expanded), {name: value for name, value in environment.items() if name not in _PODS_OWN}, folders)
+    listed = folders.get(names.ADAPTERS_LIST_DIR)
+    adapters = json.loads((listed / names.ADAPTERS_KEY).read_text()) if listed is not None else []
+    return Order(tuple(expanded), {name: value for name, value in environment.items() if name not in _PODS_OWN}, folders, tuple(adapters))
 
 
 class HostEngines:
@@ -123,6 +128,10 @@ class HostEngines:
                 assert Path(f"/proc/{pid}").exists(), f"the server ended:\n{log.read_text()[-6000:]}"
                 assert time.monotonic() < deadline, f"no answer within {within_seconds:g} s:\n{log.read_text()[-6000:]}"
                 time.sleep(0.1)
+            for adapter in wanted.adapters:
+                # As the launcher does in a pod.
+                body = {"lora_name": adapter["name"], "lora_path": wanted.localized(adapter["path"])}
+                _get(f"{base}/v1/load_lora_adapter", key, body)
             models = json.loads(_get(f"{base}/v1/models", key))["data"]
             path, request = ("embeddings", {"input": _WORDS}) if pooling else ("completions", {"prompt": _WORDS, "max_tokens": 8, "ignore_eos": True})
             try:

@@ -10,8 +10,8 @@ from typing import Any
 
 from e2e.variants import Variant
 
-_WHERE = frozenset({"host", "port"})
-"""Arguments that say where a server listens: the test's own on this machine, vLLM's default in a pod."""
+_NOT_ASKED = frozenset({"host", "port", "middleware"})
+"""Arguments of whoever starts the server: where it listens (the test's own on this machine, vLLM's default in a pod), and the launcher's middleware."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Readback:
     @property
     def arguments(self) -> dict[str, Any]:
         """Arguments that differ from the defaults, as the parser saw them."""
-        return {name: value for name, value in _literal(_after(self.log, "non-default args: ")).items() if name not in _WHERE}
+        return {name: value for name, value in _literal(_after(self.log, "non-default args: ")).items() if name not in _NOT_ASKED}
 
     @property
     def engine(self) -> str:
@@ -64,6 +64,9 @@ def disagreements(variant: Variant, said: Readback, *, model: str) -> Iterator[s
     for words in variant.log:
         if words not in said.log:
             yield f"log: nowhere {words!r}"
+    adapters = {model["id"] for model in said.models if model.get("parent") is not None}
+    if adapters != variant.adapters:
+        yield f"adapters: asked {sorted(variant.adapters)}, vLLM serves {sorted(adapters)}"
     lengths = {model["max_model_len"] for model in said.models if model.get("parent") is None}
     if lengths != {variant.length}:
         yield f"length: asked {variant.length}, vLLM serves {lengths}"

@@ -50,8 +50,9 @@ def test_vllm_starts_on_this_machine_with_exactly_what_was_asked(variant: Varian
     service = parse(variant.manifest())
     assert not isinstance(service, tuple), service
     blueprint = Blueprint(Owner("variants", variant.name, "uid"), service.spec, built_in_profiles()["cpu"], "image", Platform("runtime", 3), {})
-    pod = children(blueprint)[0]["spec"]["template"]["spec"]
-    wanted = host_engines.order(pod, claims={CLAIM: tiny_model.ensure().parent}, objects=OBJECTS, scratch=scratch)
+    workload, *others = children(blueprint)
+    pod = workload["spec"]["template"]["spec"]
+    wanted = host_engines.order(pod, claims={CLAIM: tiny_model.ensure().parent}, objects=[*OBJECTS, *others], scratch=scratch)
     said = engines.read(wanted, port=free_port(), key=variant.key, pooling=variant.pooling, within_seconds=150)
     assert [
         *disagreements(variant, said, model=f"/models/{variant.model}"),

@@ -58,6 +58,11 @@ class Variant:
         return KEYS[0] if "access" in self.spec else None
 
     @property
+    def adapters(self) -> frozenset[str]:
+        """Names of the adapters that it serves beside the model; loaded while it runs, so that no argument says them."""
+        return frozenset(adapter["name"] for adapter in self.spec.get("adapters", {}).get("items", ()))
+
+    @property
     def pooling(self) -> bool:
         """It answers with embeddings."""
         return self.asked.get("runner") == "pooling"
@@ -172,12 +177,7 @@ VARIANTS: Final = (
         "adapter",
         "tiny",
         {"adapters": {"maxLoaded": 2, "maxRank": 8, "items": [{"name": "sql", "source": f"pvc://{CLAIM}/adapter"}]}},
-        {
-            "enable_lora": True,
-            "max_loras": 2,
-            "max_lora_rank": 8,
-            "lora_modules": [{"name": "sql", "path": "/models/adapter", "base_model_name": None, "is_3d_lora_weight": False}],
-        },
+        {"enable_lora": True, "max_loras": 2, "max_lora_rank": 8},
     ),
     Variant(
         "api-keys",
