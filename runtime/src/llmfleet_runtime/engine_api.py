@@ -35,8 +35,6 @@ NOT_THIS_KIND: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, 
 _WRAPPED: Final = re.compile(
     r"(?:Call to \w+ method failed: )?(?:Worker failed with error ')?(.*?)(?:', please check the stack trace above for the root cause)?", re.DOTALL
 )
-    r"(?:Call to \w+ method failed: )?(?:Worker failed with error '(.*)', please check the stack trace above for the root cause)?", re.DOTALL
-)
 
 
 @dataclass(frozen=True, slots=True)

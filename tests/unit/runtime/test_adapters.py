@@ -109,7 +109,7 @@ CAUSE = "', please check the stack trace above for the root cause"
 
 
 @pytest.mark.parametrize(
-    "before, after", [("Call to add_lora method failed: Worker failed with error '", CAUSE), ("Call to add_lora method failed: ", ""), ("", "")]
+    ("before", "after"), [("Call to add_lora method failed: Worker failed with error '", CAUSE), ("Call to add_lora method failed: ", ""), ("", "")]
 )
 async def test_what_vllm_refuses_fails_in_its_words_and_the_others_load(pod: Pod, engine: FakeEngine, before: str, after: str) -> None:
     bad = pod.adapter("bad")
