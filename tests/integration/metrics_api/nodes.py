@@ -23,12 +23,16 @@ _NETWORK = f"127.{64 + os.getpid() % 64}.{os.getpid() // 64 % 256}"
 
 @dataclass(slots=True)
 class Engine:
-    """What an engine says of its queue; the test changes it at any time."""
+    """What an engine says; the test changes it at any time."""
 
     address: str
     slots: int
     running: int = 0
     waiting: int = 0
+    in_flight: int = 0
+    """What the middleware counts."""
+    report: dict[str, Any] = field(default_factory=dict)
+    """What the launcher says beside its limits."""
     runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -47,12 +51,12 @@ class Engine:
         self.runner = None
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        values = {"vllm:num_requests_waiting": self.waiting, "vllm:num_requests_running": self.running}
+        values = {"vllm:num_requests_waiting": self.waiting, "vllm:num_requests_running": self.running, "llmfleet:requests_in_flight": self.in_flight}
         labels = 'engine="0",model_name="tiny"'
         return web.Response(text="".join(f"# TYPE {name} gauge\n{name}{{{labels}}} {values[name]}.0\n" for name in request.query.getall("name[]")))
 
     async def _report(self, _: web.Request) -> web.Response:
-        return web.json_response({"state": "ready", "limits": {"maxSequences": self.slots}})
+        return web.json_response({"state": "Serving", "limits": {"maxSequences": self.slots}, **self.report})
 
 
 @dataclass(slots=True)
@@ -62,6 +66,8 @@ class Nodes:
     client: Client
     namespace: str
     slots: int
+    report: dict[str, Any] = field(default_factory=dict)
+    """What the launcher of each engine says that begins to run from now on."""
     engines: dict[str, Engine] = field(default_factory=dict)
     """By pod."""
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -76,7 +82,7 @@ class Nodes:
         """Let every Pending pod become Ready; say how many run."""
         for pod in await self.pods():
             if (name := pod["metadata"]["name"]) not in self.engines:
-                engine = Engine(f"{_NETWORK}.{next(self._numbers)}", self.slots)
+                engine = Engine(f"{_NETWORK}.{next(self._numbers)}", self.slots, report=dict(self.report))
                 await engine.start()
                 self._stack.push_async_callback(engine.stop)
                 self.engines[name] = engine
