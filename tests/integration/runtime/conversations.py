@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-PATIENCE_SECONDS = 15.0
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class Conversation:
     def say(self, text: bytes) -> None:
         self._socket.sendall(text)
 
-    def ask(self, target: str, body: bytes = b"", *, method: str = "POST", key: str | None = None, **headers: str) -> Reply:
+    def ask(self, target: str, body: bytes = b"", /, *, method: str = "POST", key: str | None = None, **headers: str) -> Reply:
         """One request and its whole answer."""
         self.begin(target, body, method=method, key=key, **headers)
         return self.reply()
 
-    def begin(self, target: str, body: bytes = b"", *, method: str = "POST", key: str | None = None, **headers: str) -> None:
+    def begin(self, target: str, body: bytes = b"", /, *, method: str = "POST", key: str | None = None, **headers: str) -> None:
         """One request; underscores in the names of headers stand for dashes."""
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"

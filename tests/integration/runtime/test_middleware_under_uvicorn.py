@@ -45,7 +45,7 @@ def serving(directory: Path, http: str = "httptools", *, board: Board | None = N
     _, variables = engine_command(["vllm", "serve", "--api-key", *KEYS], outside, board.path, max_request_bytes=LIMIT_BYTES, admin_token="t0ken")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        command = [vllm_environment.host_python(), "-P", SERVER, str(listening.fileno()), http, root_path]
+        command = [str(vllm_environment.host_python()), "-P", str(SERVER), str(listening.fileno()), http, root_path]
         process = subprocess.Popen(command, env=variables, pass_fds=[listening.fileno()])
     try:
         eventually(board.in_flight, lambda count: count is not None)
@@ -246,7 +246,7 @@ def test_several_processes_are_one_number(tmp_path: Path) -> None:
         one.talk() as first,
         other.talk() as second,
     ):
-        for server, talk in ((one, first), (other, second)):
+        for talk in (first, second):
             talk.begin("/v1/stream", key="one")
             talk.head()
         assert board.in_flight() == 2
