@@ -126,7 +126,6 @@ class Launcher:
         )
         api = EngineApi(settings.engine_port, arguments.api_key(settings.command) or settings.api_key, token)
         adapters = Adapters(settings.adapters, api, arguments.max_lora_rank(settings.command)) if settings.adapters else None
-        watch = self._probes.watch = Watch(settings, self._life, api, board, adapters)
         self._life.preflight_passed()
         self._start_up.engine_started()
         try:
@@ -134,6 +133,7 @@ class Launcher:
         except OSError as error:
             code = 127 if isinstance(error, FileNotFoundError) else 126
             return self._failed(_failure(Reason.COMMAND_NOT_FOUND, f"{command[0]}: {error.strerror}", code))
+        watch = self._probes.watch = Watch(settings, self._life, api, board, adapters, engine.cpu_seconds)
         return await self._accompany(engine, watch, board)
 
     async def _accompany(self, engine: EngineProcess, watch: Watch, board: Board) -> int:

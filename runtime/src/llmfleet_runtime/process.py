@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 GROUP_SECONDS: Final = 5.0
@@ -56,6 +57,14 @@ class EngineProcess:
         """SIGTERM to the first process alone: it stops the others in order."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
+
+    def cpu_seconds(self) -> float | None:
+        """Time of a processor that the first process has used, its threads included (proc_pid_stat(5), fields 14 and 15); None where it cannot be read."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def kill_group(self) -> None:
         """SIGKILL whatever is left of the group, wait until it is gone and its output is passed on."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -28,12 +29,17 @@ _log = logging.getLogger(__name__)
 class Watch:
     """Over one engine."""
 
-    def __init__(self, settings: Settings, life: Lifecycle, api: EngineApi, board: Board, adapters: Adapters | None) -> None:
+    def __init__(
+        self, settings: Settings, life: Lifecycle, api: EngineApi, board: Board, adapters: Adapters | None, cpu_seconds: Callable[[], float | None]
+    ) -> None:
+        """`cpu_seconds` is the processor's time that the engine's first process, its server, has used."""
         self._settings = settings
         self._life = life
         self._api = api
         self._board = board
         self.adapters = adapters
+        self._cpu_seconds = cpu_seconds
+        self._trial: asyncio.Task[str | None] | None = None
         self.vital_signs = VitalSigns(time.monotonic, settings.stall_timeout_seconds)
         self.facts = Facts()
         self.queue = Queue()
@@ -90,9 +96,11 @@ class Watch:
                     await asyncio.sleep(FIRST_ANSWER_RETRY_SECONDS)
             case state:
                 await asyncio.sleep(self._settings.watch_interval_seconds)
-                await self._check_health()
+                if not await self._check_health():
+                    return
                 self.queue = await self._api.queue()
-                self.vital_signs.steps_observed(self.queue.running or 0, self.queue.steps)
+                self.vital_signs.steps_observed(self.queue.running or 0, self.queue.steps, self.in_flight())
+                self._try()
                 if self.adapters is not None and state is State.SERVING:
                     await self.adapters.step()
 
@@ -113,8 +121,27 @@ class Watch:
             return f"no real request is answered yet: {error}"
         return None
 
-    async def _check_health(self) -> None:
+    async def _check_health(self) -> bool:
+        """Whether the engine's server answers at all."""
         try:
             self.vital_signs.health_answered(await self._api.health())
         except NoAnswer as error:
-            self.vital_signs.health_missed(str(error))
+            self.vital_signs.health_missed(str(error), self._cpu_seconds())
+            return False
+        return True
+
+    def _try(self) -> None:
+        """Where there is doubt, ask the engine for a token, beside the watch: an engine that stands still does not answer."""
+        if self._trial is not None and self._trial.done():
+            if (refusal := self._trial.result()) is not None:
+                self.vital_signs.trial_failed(refusal)
+            self._trial = None
+        if self._trial is None and self.vital_signs.doubtful and self.vital_signs.dead is None:
+            _log.warning("requests are in flight and the engine makes no step: trying one of our own")
+            self._trial = asyncio.create_task(self._answer())
+
+    async def _answer(self) -> str | None:
+        try:
+            return await self._api.first_answer(within_seconds=self._settings.stall_timeout_seconds)
+        except NoAnswer as error:
+            return str(error)

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,8 @@ class Fake:
     """Path of each that is loaded."""
     slot: Any = None
     """Of the board, where requests are counted as the middleware does."""
+    core: "subprocess.Popen[bytes] | None" = None
+    """Stands for the engine's process: nothing is computed while it is stopped, and the server ends when it dies."""
     exit_code: int | None = None
     """End now, with this code, saying `last_words`."""
     last_words: str = ""
@@ -48,12 +51,19 @@ class Fake:
     def page(self) -> str:
         if not self.metrics:
             return ""
+        if self.core is not None and self.running and not is_stopped(self.core.pid):
+            self.steps += 1
         label = '{engine="0",model_name="tiny"}'
         return (
             f"# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{label} {float(self.running)}\n"
             f"vllm:num_requests_waiting{label} {float(self.waiting)}\nvllm:iteration_tokens_total_count{label} {float(self.steps)}\n"
             'vllm:cache_config_info{block_size="128",engine="0",kv_cache_size_tokens="131072",num_gpu_blocks="1024"} 1.0\n'
         )
+
+
+def is_stopped(pid: int) -> bool:
+    """By SIGSTOP."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 async def answer(fake: Fake, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,6 +77,8 @@ async def answer(fake: Fake, reader: asyncio.StreamReader, writer: asyncio.Strea
     counted = fake.slot is not None and method == "POST" and path != "/steer"
     orders = fake.slot.begin() if counted else 0
     try:
+        while method == "POST" and path.startswith("/v1") and fake.core is not None and is_stopped(fake.core.pid):  # noqa: ASYNC110 another process
+            await asyncio.sleep(0.01)
         if orders == REFUSE:
             writer.write(b"HTTP/1.1 503 Fake\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         elif body.get("stream"):
@@ -130,8 +142,8 @@ async def stream(fake: Fake, writer: asyncio.StreamWriter) -> None:
     await writer.drain()
 
 
-async def serve(options: argparse.Namespace) -> None:
-    fake = Fake(completions=options.completions, embeddings=options.embeddings, metrics=options.metrics)
+async def serve(options: argparse.Namespace, core: "subprocess.Popen[bytes] | None") -> None:
+    fake = Fake(completions=options.completions, embeddings=options.embeddings, metrics=options.metrics, core=core)
     if options.counts:
         sys.path.insert(0, os.environ["PYTHONPATH"].split(os.pathsep)[0])
         from llmfleet_runtime.board import Slot
@@ -155,6 +167,14 @@ async def serve(options: argparse.Namespace) -> None:
     await stopped.wait()
 
 
+def die_with(core: "subprocess.Popen[bytes]") -> None:
+    """As vLLM does: with exit code 0, and lines that tell no cause."""
+    core.wait()
+    sys.stderr.write("ERROR 11-21 09:30:12 [core_client.py:710] Engine core proc EngineCore died unexpectedly, shutting down client.\n")
+    sys.stderr.flush()
+    os._exit(0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="vllm serve")
     parser.add_argument("--port", type=int, required=True)
@@ -165,6 +185,9 @@ def main() -> None:
     parser.add_argument("--ignores-sigterm", action="store_true")
     parser.add_argument("--worker", type=Path, help="start a worker that ignores SIGTERM, and write its pid to this file")
     parser.add_argument("--escaped-worker", type=Path, help="the same, of a process in a session of its own that holds the output open")
+    parser.add_argument("words", nargs="*", help="`serve MODEL`, which nobody reads here")
+    parser.add_argument("--core", type=Path, help="start an engine's process and write its pid to this file")
+    parser.add_argument("--pid", type=Path, help="write its own pid to this file")
     parser.add_argument("--middleware")
     parser.add_argument("--counts", action="store_true", help="count requests on the launcher's board")
     parser.add_argument("--api-key")
@@ -181,13 +204,19 @@ def main() -> None:
     if options.escaped_worker is not None:
         escaped = subprocess.Popen(["sleep", "60"], start_new_session=True)
         options.escaped_worker.write_text(str(escaped.pid))
+    if options.pid is not None:
+        options.pid.write_text(str(os.getpid()))
     sys.stderr.write(options.says)
     sys.stderr.flush()
     if options.killed_by is not None:
         os.kill(os.getpid(), options.killed_by)
     if options.exits is not None:
         os._exit(options.exits)
-    asyncio.run(serve(options))
+    core = subprocess.Popen(["sleep", "60"]) if options.core else None
+    if core is not None:
+        options.core.write_text(str(core.pid))
+        threading.Thread(target=die_with, args=(core,), daemon=True).start()
+    asyncio.run(serve(options, core))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ SOURCE: Final = Path(__file__).parents[3] / "runtime/src"
 PATIENCE_SECONDS: Final = 15.0
 
 
-def eventually(what: Callable[[], T], until: Callable[[T], bool] = bool) -> T:
+def eventually(what: Callable[[], T], until: Callable[[T], bool] = bool, *, within_seconds: float = PATIENCE_SECONDS) -> T:
     """The first value that satisfies; AssertionError with the last one when patience ends."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + within_seconds
     while True:
         value = what()
         if until(value):
