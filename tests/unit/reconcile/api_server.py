@@ -67,7 +67,7 @@ class ApiServer:
             return web.json_response({"kind": "Status", "status": "Success"})
         if path.endswith("/scale"):
             self.objects[path.removesuffix("/scale")]["spec"]["replicas"] = body["spec"]["replicas"]
-            return web.json_response(body)
+            return web.json_response({**body, "metadata": {"resourceVersion": str(self.revision + 100)}})
         before = self.objects.get(path.removesuffix("/status"), {})
         entry = {"manager": "llmfleet", "operation": "Apply", "fieldsV1": {"f:spec": {}}}
         metadata = {

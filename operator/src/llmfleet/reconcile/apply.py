@@ -103,8 +103,16 @@ class Applier:
         return live is not None and self._applied.as_rendered(kind, live, manifest, self._schemas)
 
     async def scale(self, owner: Owner, kind: Kind, name: str, replicas: int) -> None:
-        """Write the number of replicas, through the scale subresource alone: its field never becomes part of what we apply."""
-        await self._client.set_scale(kind, owner.namespace, name, replicas)
+        """Write the number of replicas, through the scale subresource alone: its field never becomes part of what we apply.
+
+        What is stored of a child follows at once: until its event came, another look would write the number again.
+        """
+        answer = await self._client.set_scale(kind, owner.namespace, name, replicas)
+        live = self._store.get(kind, owner.namespace, name) if kind in CHILD_KINDS else None
+        if live is not None:
+            metadata = live["metadata"]
+            scaled = {**metadata, "generation": metadata.get("generation", 0) + 1, "resourceVersion": answer["metadata"]["resourceVersion"]}
+            self._store.upsert(kind, {**live, "metadata": scaled, "spec": {"replicas": replicas}})
         log.info("scaled %s %s to %d", kind.kind, name, replicas)
 
     def live(self, owner: Owner, kind: Kind, name: str) -> Object | None:
