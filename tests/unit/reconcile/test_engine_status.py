@@ -70,10 +70,16 @@ def test_replicas_of_the_specification_before_say_nothing_of_this_one() -> None:
 
 def test_a_new_revision_shows_its_own_arguments_at_once_and_the_start_that_is_known_until_it_has_one() -> None:
     """From the start-up before the time is reckoned that the next one may take."""
-    before = shown([pod("a")], a=Report(version="0.31.0", arguments=("--old",), startup=(("Imports", 100),)))
+    before = shown([pod("a")], a=Report(version="0.31.0", arguments=("/models/tiny", "--old"), startup=(("Imports", 100),)))
     after = shown([pod("a", revision=OLD)], before, same_revision=False)
     assert (after["arguments"], after["reportedVersion"], phases(after)) == (["/models/tiny"], "0.31.0", [100])
     assert phases(shown([pod("b")], after, b=started(10))) == [10]
+
+
+@pytest.mark.parametrize("other", [{"image": "vllm:2"}, {"arguments": ["/models/huge"]}])
+def test_the_start_of_another_image_or_model_says_nothing(other: dict[str, Any]) -> None:
+    before = shown([pod("a")], a=started(100)) | other
+    assert phases(shown([pod("a", revision=OLD)], before, same_revision=False)) == []
 
 
 def test_of_several_replicas_the_slowest_start_is_shown() -> None:

@@ -16,6 +16,7 @@ from llmfleet.reconcile.status import status
 from llmfleet.resources.blueprint import Owner, Platform
 from llmfleet.resources.deployment import DeploymentWorkload
 from llmfleet.resources.workload import Progress
+from llmfleet.scrape.report import Report
 
 INSTALLATION = Installation(Platform("runtime:1", 3), built_in_profiles(), "cpu")
 
@@ -83,6 +84,35 @@ def test_a_workload_that_was_not_applied_is_not_what_runs() -> None:
     first = shown({}, "2026-01-01T00:00:00Z")
     refused = shown(first, "2026-02-02T00:00:00Z", source="hf://other/model", applied=False)
     assert refused["engine"] == first["engine"]
+
+
+ROLLOUT = RolloutStatus(revision="aaaaaaaaaa", strategy="Surge", message="why", progress_deadline_seconds=600)
+FAILED = AdapterStatus(name="sql", state="Failed", message="its rank is 64")
+
+
+def test_rollout_and_adapters_are_shown_as_they_are_given() -> None:
+    first = shown({}, "2026-01-01T00:00:00Z", rollout=ROLLOUT, loaded=[FAILED])
+    assert first["rollout"] == ROLLOUT.to_wire()
+    assert first["adapters"] == [FAILED.to_wire()]
+    conditions = {item["type"]: (item["status"], item["reason"]) for item in first["conditions"]}
+    assert conditions["AdaptersReady"] == ("False", "AdapterFailed")
+    assert conditions["Ready"] == ("True", "Serving"), "a failure is the adapter's alone"
+    refused = shown(first, "2026-02-02T00:00:00Z", refusal="no", source="ftp://x")
+    assert (refused["rollout"], refused["adapters"]) == (first["rollout"], first["adapters"])
+    gone = shown(first, "2026-02-02T00:00:00Z", rollout=ROLLOUT)
+    assert "adapters" not in gone
+    assert "AdaptersReady" not in {item["type"] for item in gone["conditions"]}
+
+
+def test_what_replicas_say_counts_for_their_own_revision() -> None:
+    pod = {
+        "metadata": {"name": "p", "labels": {"llmfleet.dev/revision": ROLLOUT.revision}},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+    }
+    one = Replica(pod, Report(version="0.32.0+cpu"))
+    assert shown({}, "2026-01-01T00:00:00Z", rollout=ROLLOUT, replicas=[one])["engine"]["reportedVersion"] == "0.32.0+cpu"
+    other = ROLLOUT.model_copy(update={"revision": "bbbbbbbbbb"})
+    assert "reportedVersion" not in shown({}, "2026-01-01T00:00:00Z", rollout=other, replicas=[one])["engine"]
 
 
 def test_config_maps_are_found_wherever_a_pod_may_refer_to_one() -> None:

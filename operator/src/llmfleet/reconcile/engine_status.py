@@ -41,7 +41,7 @@ class _Ended:
 
 
 def engine_status(
-    version: str, image: str, arguments: Iterable[str], replicas: Sequence[Replica], *, revision: str | None, before: Manifest, same_revision: bool
+    version: str, image: str, arguments: Sequence[str], replicas: Sequence[Replica], *, revision: str | None, before: Manifest, same_revision: bool
 ) -> EngineStatus:
     """Return what to show of the engines.
 
@@ -51,10 +51,11 @@ def engine_status(
     shown = _read(before)
     answering = [replica.report for replica in replicas if replica.ready and replica.revision == revision]
     current = [report for report in answering if report is not None]
+    comparable = shown is not None and shown.image == image and shown.arguments[:1] == list(arguments[:1])
     fields = {
         "arguments": _arguments(current, shown if same_revision else None) or [argument[:MAX_ARGUMENT_CHARACTERS] for argument in arguments],
         "reported_version": _version(current, shown),
-        "startup": _startup(current, shown, complete=len(current) == len(answering)),
+        "startup": _startup(current, shown.startup if shown is not None and comparable else (), complete=len(current) == len(answering)),
         "last_failure": _last_failure(replicas, shown.last_failure if shown is not None and same_revision else None),
     }
     return EngineStatus(version=version, image=image, **{name: value for name, value in fields.items() if value})
@@ -73,12 +74,13 @@ def _version(reports: Iterable[Report], shown: EngineStatus | None) -> str | Non
     return known if known in said or not said else min(said)
 
 
-def _startup(reports: Iterable[Report], shown: EngineStatus | None, *, complete: bool) -> list[Phase]:
+def _startup(reports: Iterable[Report], shown: Iterable[Phase], *, complete: bool) -> list[Phase]:
     """The phases of the slowest start; those that are shown while they are nearly the same, and until a replica of the present specification has started.
 
-    While the reports are not `complete`, as after a restart of the operator, the slowest may be among those that have not been heard.
+    Of another image or another model nothing is `shown`: its start says nothing of this one. While the reports are not `complete`, as after a restart of the
+    operator, the slowest may be among those that have not been heard.
     """
-    known = [(phase.name, phase.seconds) for phase in shown.startup] if shown is not None else []
+    known = [(phase.name, phase.seconds) for phase in shown]
     slowest = max((report.startup for report in reports if report.startup), key=_total, default=())
     if slowest and (complete or _total(slowest) > _total(known)) and not _nearly(slowest, known):
         known = list(slowest)
