@@ -1,4 +1,4 @@
-"""The commands of the pods: `install` and `launch` for the engine's, from the archive; `inspect` and `fetch` for the model's, from the runtime's image."""
+"""The commands of the pods: `install` and `launch` for the engine's, from the archive; `inspect`, `fetch` and `fetch-adapters`, from the runtime's image."""
 
 import argparse
 import signal
@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     if options.command in ("inspect", "fetch"):
         sys.exit(_model(options))
+    if options.command == "fetch-adapters":
+        sys.exit(_adapters(options))
     if not command:
         _parser().error("launch needs a command after --")
     # A SIGTERM before the handlers are there would be lost for ever: the kernel drops what pid 1 does not handle. A blocked one waits.
@@ -54,14 +56,27 @@ def _model(options: argparse.Namespace) -> int:
         from llmfleet_runtime.model.command import run_fetch, run_inspect
         from llmfleet_runtime.model.source import parse
     except ModuleNotFoundError as error:
-        sys.exit(f"llmfleet: {options.command} runs in the runtime's image, as python3 -m llmfleet_runtime {options.command}: {error}")
+        sys.exit(_elsewhere(options.command, error))
     try:
         source = parse(options.source)
     except ValueError as error:
         _parser().error(str(error))
     if options.command == "inspect":
         return run_inspect(source)
-    return run_fetch(source, options.directory, options.progress_port)
+    return run_fetch(source, options.directory, options.progress_port, adapter=options.adapter)
+
+
+def _adapters(options: argparse.Namespace) -> int:
+    """Run the sidecar, of the same package."""
+    try:
+        from llmfleet_runtime.model.adapter_fetching import run_fetch_adapters
+    except ModuleNotFoundError as error:
+        sys.exit(_elsewhere(options.command, error))
+    return run_fetch_adapters(options.file, options.fetcher, options.directory)
+
+
+def _elsewhere(command: str, error: ModuleNotFoundError) -> str:
+    return f"llmfleet: {command} runs in the runtime's image, as python3 -m llmfleet_runtime {command}: {error}"
 
 
 def _split(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -98,6 +113,11 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("source", metavar="SOURCE", help=source)
     fetch.add_argument("directory", metavar="DIRECTORY", type=Path, help="below the claim's mount; it appears when it is whole")
     fetch.add_argument("--progress-port", type=int, help="port of /report (default: none)")
+    fetch.add_argument("--adapter", action="store_true", help="a LoRA adapter: its configuration and its weights, and nothing else of the source")
+    fetch_adapters = commands.add_parser("fetch-adapters", help="fetch what a list of adapters names, and go on doing so", allow_abbrev=False)
+    fetch_adapters.add_argument("file", metavar="FILE", type=Path, help="the list, in a directory that the kubelet renews")
+    fetch_adapters.add_argument("--fetcher", type=int, required=True, help="fetch those that have this number in the list")
+    fetch_adapters.add_argument("--directory", type=Path, required=True, help="where their paths lie")
     return parser
 
 

@@ -54,7 +54,10 @@ def test_nothing_of_the_package_that_needs_libraries_is_in_it(archive: Path) -> 
     assert [name for name in names if "/model" in name or "__pycache__" in name] == []
 
 
-@pytest.mark.parametrize("command", [("inspect", "hf://acme/tiny"), ("fetch", "hf://acme/tiny", "/cache/tiny")])
+@pytest.mark.parametrize(
+    "command",
+    [("inspect", "hf://acme/tiny"), ("fetch", "hf://acme/tiny", "/cache/tiny"), ("fetch-adapters", "/list.json", "--fetcher=0", "--directory=/adapters")],
+)
 def test_what_it_cannot_do_it_says_and_where_it_can_be_done(archive: Path, command: tuple[str, ...]) -> None:
     result = run(archive, *command)
     assert result.returncode == 1

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
@@ -15,14 +15,16 @@ from typing import Any, Final
 
 from llmfleet_runtime import http_server
 from llmfleet_runtime.failures import Failure, write_termination_message
+from llmfleet_runtime.model.adapter_selection import select_adapter
 from llmfleet_runtime.model.cache import Marker
 from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.fetching import fetch, sentence
 from llmfleet_runtime.model.inspection import inspect
 from llmfleet_runtime.model.message import encode, termination_message
 from llmfleet_runtime.model.progress import Progress
+from llmfleet_runtime.model.selection import Selection, select
 from llmfleet_runtime.model.source import Source
-from llmfleet_runtime.model.store import open_store
+from llmfleet_runtime.model.store import File, open_store
 from llmfleet_runtime.settings import ENVIRONMENT_TERMINATION_LOG
 
 INSPECTION_SECONDS: Final = 600
@@ -42,9 +44,9 @@ def run_inspect(source: Source) -> int:
     return _run(lambda: _inspect(source))
 
 
-def run_fetch(source: Source, directory: Path, progress_port: int | None) -> int:
-    """Fill a cache; the exit code."""
-    return _run(lambda: _fetch(source, directory, progress_port))
+def run_fetch(source: Source, directory: Path, progress_port: int | None, *, adapter: bool = False) -> int:
+    """Fill a cache with a model, or with an adapter alone; the exit code."""
+    return _run(lambda: _fetch(source, directory, progress_port, select_adapter if adapter else select))
 
 
 def _inspect(source: Source) -> bytes:
@@ -55,14 +57,14 @@ def _inspect(source: Source) -> bytes:
     return termination_message(facts)
 
 
-def _fetch(source: Source, directory: Path, progress_port: int | None) -> bytes:
+def _fetch(source: Source, directory: Path, progress_port: int | None, choose: Callable[[Sequence[File]], Selection]) -> bytes:
     os.umask(0o002)  # The engine, and a later fetch, may be other users of the same group.
     progress = Progress()
     began = time.monotonic()
     if progress_port is None:
-        marker = fetch(source, open_store(source), directory, progress)
+        marker = fetch(source, open_store(source), directory, progress, choose)
     else:
-        marker = asyncio.run(_reporting(progress_port, progress, lambda: fetch(source, open_store(source), directory, progress)))
+        marker = asyncio.run(_reporting(progress_port, progress, lambda: fetch(source, open_store(source), directory, progress, choose)))
     _log.info("complete: %s", sentence(progress))
     return encode({"bytes": marker.bytes, "files": marker.files, "seconds": round(time.monotonic() - began, 1), "revision": marker.revision})
 

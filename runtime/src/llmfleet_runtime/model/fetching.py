@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from llmfleet_runtime.model.download import Download, Stopped
 from llmfleet_runtime.model.failure import ModelFailure, Reason
 from llmfleet_runtime.model.patience import Patience
 from llmfleet_runtime.model.progress import Phase, Progress
-from llmfleet_runtime.model.selection import select
+from llmfleet_runtime.model.selection import Selection, select
 from llmfleet_runtime.model.source import Source
 from llmfleet_runtime.model.store import File, Store
 
@@ -27,10 +27,10 @@ LOG_SECONDS: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
-def fetch(source: Source, store: Store, directory: Path, progress: Progress) -> Marker:
-    """Make `directory` hold the model as a whole, and say what it holds; ModelFailure where that cannot be."""
+def fetch(source: Source, store: Store, directory: Path, progress: Progress, choose: Callable[[Sequence[File]], Selection] = select) -> Marker:
+    """Make `directory` hold the model, or what else is chosen of the source, as a whole, and say what it holds; ModelFailure where that cannot be."""
     try:
-        marker = _fetch(source, store, Cache(directory), progress)
+        marker = _fetch(source, store, Cache(directory), progress, choose)
     except BaseException:
         progress.enter(Phase.FAILED)
         raise
@@ -38,7 +38,7 @@ def fetch(source: Source, store: Store, directory: Path, progress: Progress) -> 
     return marker
 
 
-def _fetch(source: Source, store: Store, cache: Cache, progress: Progress) -> Marker:
+def _fetch(source: Source, store: Store, cache: Cache, progress: Progress, choose: Callable[[Sequence[File]], Selection]) -> Marker:
     if marker := cache.complete(str(source)):
         _log.info("%s holds all of %s already", cache.directory, source)
         return marker
@@ -49,7 +49,7 @@ def _fetch(source: Source, store: Store, cache: Cache, progress: Progress) -> Ma
             return marker
         progress.enter(Phase.LISTING)
         listing = Patience().get(store.listing)
-        selection = Patience().get(lambda: completeness.checked(store, select(listing.files)))
+        selection = Patience().get(lambda: completeness.checked(store, choose(listing.files)))
         if not selection.files:
             raise ModelFailure(Reason.INVALID_MODEL, f"{source} holds nothing that an engine could use; correct spec.model.source")
         cache.prepare(listing.revision, selection.files)
