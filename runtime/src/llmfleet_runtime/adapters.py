@@ -296,5 +296,5 @@ def _beside(loaded_path: str | None, state: State, message: str) -> tuple[State,
 
 
 def _volume(path: Path) -> Path:
-    """Where the volume of an adapter that needs no fetching is mounted: /claims/NAME, /images/NAME."""
-    return Path(*path.parts[:3])
+    """Where the volume of an adapter that needs no fetching is mounted: /claims/NAME, /images/NAME, or /models with the model on it."""
+    return Path(*path.parts[: 2 if path.parts[1] == "models" else 3])

@@ -77,6 +77,13 @@ async def test_an_engine_that_lost_its_adapters_gets_them_again(pod: Pod, engine
     assert engine.loaded == {"sql": sql["path"]}
 
 
+@pytest.mark.parametrize(("path", "volume"), [("/claims/loras/sql", "/claims/loras"), ("/images/0a1b2c", "/images/0a1b2c"), ("/models/sql", "/models")])
+async def test_a_volume_that_is_not_mounted_is_waited_for(pod: Pod, path: str, volume: str) -> None:
+    """Below /models lies what the model's own claim holds: a path that is not there is a mistake, wherever that is mounted."""
+    assert await pod.step({"name": "sql", "path": path}) == {"sql": State.LOADING}
+    assert pod.message("sql") == f"{volume} is mounted only in the pods that the rollout starts"
+
+
 async def test_no_adapters_are_settled_at_once(pod: Pod) -> None:
     write_list(pod.list)
     assert await pod.step() == {}
