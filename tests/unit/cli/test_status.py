@@ -104,6 +104,11 @@ def test_each_fact_has_its_evidence(fact: str, evidence: tuple[str | None, ...])
     assert shown(RAW, POD)[fact] == evidence
 
 
+def test_what_a_rollout_waits_for_is_told() -> None:
+    status = {**RAW["status"], "rollout": {"strategy": "Surge", "message": "one more first", "waitingFor": "1 of 3 replicas answering"}}
+    assert shown({**RAW, "status": status})["rollout"] == ("Auto", "Surge: one more first", None, "waiting: 1 of 3 replicas answering")
+
+
 def test_of_a_new_object_there_is_only_what_is_declared() -> None:
     new = {"metadata": {"name": "qwen", "namespace": "chat", "generation": 1}, "spec": {"model": {"source": "hf://a/b"}}}
     assert {evidence[1:] for evidence in shown(new).values()} == {(None, None, None)}

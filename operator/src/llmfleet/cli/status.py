@@ -1,7 +1,7 @@
 """`llmfleet status`: the fleet as the cluster has it, each fact with the kind of evidence that there is for it.
 
-Declared is what a person wrote (spec). Computed is what the operator reckoned before anything ran (plan, arguments, demand). Reported is what the engines say
-of themselves. Observed is what was seen from outside (pods, conditions, the model's source). Nothing is written.
+Declared is what a person wrote (spec). Computed is what the operator reckoned (plan, arguments, demand, how a change is rolled out). Reported is what the
+engines say of themselves. Observed is what was seen from outside (pods, conditions, the model's source, how an engine ended). Nothing is written.
 """
 
 import json
@@ -102,7 +102,9 @@ def _run(service: Service) -> Iterator[Fact]:
     yield Fact("last failure", observed=_failed(failure))
     rollout = _below(status, "rollout")
     chosen = ": ".join(filter(None, (_text(rollout.get("strategy")), _text(rollout.get("message")))))
-    yield Fact("rollout", declared=_text(_at(spec, "rollout", "strategy")), computed=chosen or None, observed=_failed(_below(rollout, "held"), "held: "))
+    waiting = f"waiting: {rollout['waitingFor']}" if rollout.get("waitingFor") else None
+    held = _failed(_below(rollout, "held"), "held: ")
+    yield Fact("rollout", declared=_text(_at(spec, "rollout", "strategy")), computed=chosen or None, observed=held or waiting)
     sources = {item.get("name"): _text(item.get("source")) for item in _listed(_at(spec, "adapters", "items"))}
     states = {item.get("name"): item for item in _listed(status.get("adapters"))}
     for name in (*sources, *(name for name in states if name not in sources)):
