@@ -33,12 +33,17 @@ _FOR_ENGINE_AND_WORKERS = (
 )
 
 
-def main() -> None:
-    """Serve forks until the input ends."""
+def prepare() -> None:
+    """Import vLLM once, and have it fork its processes from now on."""
     for name in (*_FOR_THE_SERVER, *_THAT_START_PROCESSES, *_FOR_ENGINE_AND_WORKERS):
         importlib.import_module(name)
     for name in _THAT_START_PROCESSES:
         vars(sys.modules[name])["get_mp_context"] = lambda: multiprocessing.get_context("fork")
+
+
+def main() -> None:
+    """Serve forks until the input ends."""
+    prepare()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     print("ready", flush=True)
     for line in sys.stdin:
