@@ -129,7 +129,7 @@ async def test_replicas_follow_the_queue_and_are_held_while_it_is_unknown(
 
     # The queue grows.
     [first] = running.engines.values()
-    first.running, first.waiting = SLOTS, 20
+    first.running, first.waiting, first.in_flight = SLOTS, 10, 28  # ten more are still being tokenised
     await seen.decided(3, f"28 in flight / ({SLOTS} slots + 4 queue) per replica = 3")
     await seen.replicas(3)
 
@@ -148,7 +148,7 @@ async def test_replicas_follow_the_queue_and_are_held_while_it_is_unknown(
     # All is done, as far as is known: one engine says nothing any more.
     silent, engine = next((pod, engine) for pod, engine in running.engines.items() if engine is not first)
     await engine.stop()
-    first.running = first.waiting = 0
+    first.running = first.waiting = first.in_flight = 0
     sentence = f"1 of 4 ready replicas did not answer for 15 s ({silent}): their load is unknown"
     await hpa_says(sentence)
     await seen.held(4)

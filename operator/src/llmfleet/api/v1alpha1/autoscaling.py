@@ -18,10 +18,10 @@ class QueueDepth(Wire):
 
 
 class InFlight(Wire):
-    """Scale on requests that wait or run."""
+    """Scale on requests in flight: those that arrive, wait or run."""
 
     target: Annotated[int, Field(ge=1, le=100_000)]
-    """Requests per replica, waiting and running together."""
+    """Requests of one replica, from the first byte of each to the last of its answer."""
 
 
 class ScalingPolicy(Wire):
@@ -74,7 +74,7 @@ class Autoscaling(Wire):
     queue_depth: QueueDepth | None = None
     """Scale on the queue. Default: this signal, if none is chosen."""
     in_flight: InFlight | None = None
-    """Scale on waiting and running requests instead."""
+    """Scale on requests in flight instead."""
     behavior: Behavior | None = None
     """Speed of scaling, as in autoscaling/v2."""
 
