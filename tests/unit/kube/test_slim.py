@@ -55,6 +55,14 @@ def test_of_a_child_ownership_replicas_and_status_are_kept() -> None:
     assert "managedFields" not in slim["metadata"]
 
 
+def test_of_a_list_of_adapters_nothing_is_kept_but_who_owns_it() -> None:
+    owned: dict[str, Any] = {"f:data": {"f:adapters.json": {}}}
+    metadata = {**deployment()["metadata"], "managedFields": [{"manager": names.FIELD_MANAGER, "operation": "Apply", "fieldsV1": owned}]}
+    slim = slim_child({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"adapters.json": "[]"}})
+    assert set(slim) == {"apiVersion", "kind", "metadata", "owned"}
+    assert json.loads(slim["owned"]) == owned
+
+
 def test_a_child_that_we_did_not_apply_is_not_owned() -> None:
     full = deployment()
     del full["metadata"]["managedFields"][2]

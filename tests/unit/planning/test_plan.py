@@ -203,6 +203,8 @@ def test_room_for_adapters_grows_with_their_number_and_rank() -> None:
     assert room() == 0
     assert room(maxLoaded=2, maxRank=16) == 2 * room(maxLoaded=1, maxRank=16)
     assert room(maxLoaded=1, maxRank=64) == 4 * room(maxLoaded=1)
+    # Four places where nothing is said, however many adapters there are.
+    assert room(items=[{"name": "a", "source": "hf://a/b"}]) == room(maxRank=16) == room(maxLoaded=4)
     # 32 layers x rank 16 x 2 bytes: A of q, k, v and o 4 x 4096, B 4096 + 1024 + 1024 + 4096, A and B of three matrices 2 x 4096 + 3 x 14336 + 4096.
     assert room(maxLoaded=1) == 32 * 16 * 2 * (4 * 4096 + 10_240 + 3 * 4096 + 3 * 14_336)
 

@@ -14,7 +14,10 @@ def env(*names: str, value: str = "x") -> dict[str, Any]:
     return {"env": [{"name": name, "value": value} for name in names]}
 
 
-@pytest.mark.parametrize("name", ["HOME", "USER", "VLLM_PORT", "PYTHONPATH", "VLLM_USE_MODELSCOPE", "VLLM_API_KEY", "LLMFLEET_X", "LLMFLEET_API_KEY_0"])
+@pytest.mark.parametrize(
+    "name",
+    ["HOME", "USER", "VLLM_PORT", "PYTHONPATH", "VLLM_USE_MODELSCOPE", "VLLM_API_KEY", "VLLM_ALLOW_RUNTIME_LORA_UPDATING", "LLMFLEET_X", "LLMFLEET_API_KEY_0"],
+)
 def test_a_reserved_variable_is_refused(name: str) -> None:
     violation = only(reserved_environment, engine=env(name))
     assert (violation.field, violation.value) == ("spec.engine.env[0]", name)

@@ -70,6 +70,7 @@ def test_layers_that_predict_are_used_a_whole_number_of_times() -> None:
 def test_with_adapters_a_step_holds_all_guesses() -> None:
     engine = {"maxBatchedTokens": 512, "maxSequences": 256, **guess()["engine"]}
     assert "256 x (3 + 1) = 1024 tokens" in refused(speculative.room_in_a_step, adapters=ADAPTER, engine=engine)
+    assert "1024 tokens" in refused(speculative.room_in_a_step, adapters={"maxRank": 8}, engine=engine), "room for adapters to come counts too"
     assert said(speculative.room_in_a_step, engine=engine) == ()
     assert said(speculative.room_in_a_step, adapters=ADAPTER, engine={**engine, "maxBatchedTokens": 1024}) == ()
 
@@ -92,6 +93,7 @@ def test_options_are_vllms_own_and_of_no_field() -> None:
 def test_adaptive_verification_knows_neither_adapters_nor_stages() -> None:
     adaptive = guess("dspark", options={"enable_adaptive_verification": True})
     assert "adapters" in refused(speculative.adaptive_verification, adapters=ADAPTER, **adaptive)
+    assert "adapters" in refused(speculative.adaptive_verification, adapters={"maxLoaded": 1}, **adaptive)
     assert "pipeline" in refused(speculative.adaptive_verification, parallelism={"pipeline": 2}, **adaptive)
     assert said(speculative.adaptive_verification, **adaptive) == said(speculative.adaptive_verification, adapters=ADAPTER, **guess()) == ()
 
