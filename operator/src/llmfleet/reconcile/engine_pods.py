@@ -8,11 +8,11 @@ from typing import Any, Final
 from llmfleet import names
 from llmfleet.kube.objects import labels_of, uid_of
 from llmfleet.names import Reason
-from llmfleet.reconcile.failures import FINAL_RESTARTS, Ended, ended, how_ended, of_pod
+from llmfleet.reconcile.failures import FINAL_RESTARTS, Ended, ended, how_ended, memory_limit, of_pod
 from llmfleet.resources.blueprint import Manifest
 
-ANSWERED: Final = frozenset({"Serving", "Draining"})
-"""States of a launcher whose engine has answered."""
+ANSWERED: Final = "Serving"
+"""State of a launcher whose engine has answered; one that is told to stop while it starts drains, too."""
 
 UNKNOWN: Final = "Unknown"
 """State of an engine whose launcher could not say where in its life it was: the kernel ended both."""
@@ -61,7 +61,7 @@ class EnginePod:
     @property
     def answered(self) -> bool:
         """It answers, or its engine did until it ended."""
-        return self.ready or (self.last_end is not None and self.last_end.state in ANSWERED)
+        return self.ready or (self.last_end is not None and self.last_end.state == ANSWERED)
 
 
 def engine_pods(pods: Iterable[Manifest]) -> tuple[EnginePod, ...]:
@@ -89,7 +89,7 @@ def _engine_pod(pod: Manifest) -> EnginePod:
         since_seconds=_seconds(ready.get("lastTransitionTime") or scheduled.get("lastTransitionTime") or created),
         leaves_until=metadata.get("deletionTimestamp"),
         ends=_ends(engine),
-        last_end=_last_end(engine),
+        last_end=_last_end(pod, engine),
         running="running" in engine.get("state", {}),
         broken=any(_broken(pod)),
     )
@@ -100,9 +100,9 @@ def _ends(engine: Manifest) -> int:
     return int(engine.get("restartCount", 0)) + ("running" not in engine.get("state", {}) and ended(engine) is not None)
 
 
-def _last_end(engine: Manifest) -> Ended | None:
+def _last_end(pod: Manifest, engine: Manifest) -> Ended | None:
     last = ended(engine)
-    return how_ended(last) if last is not None else None
+    return how_ended(last, memory_limit(pod, names.ENGINE_CONTAINER)) if last is not None else None
 
 
 def _broken(pod: Manifest) -> Iterator[bool]:

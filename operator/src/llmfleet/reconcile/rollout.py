@@ -22,7 +22,9 @@ ENDS: Final = 3
 """Once may be chance, twice a coincidence."""
 
 MAX_HELD_CHARACTERS: Final = 4096
-"""Of status.rollout.held.message."""
+MAX_STATE_CHARACTERS: Final = 32
+MAX_REASON_CHARACTERS: Final = 128
+"""Of status.rollout.held."""
 
 REASONS: Final = {
     "Surge": "a replica of the new revision is added before one of the old goes",
@@ -158,9 +160,9 @@ def _held(before: Held | None, ours: Sequence[EnginePod], others: Sequence[Engin
     end = worst.last_end
     words = "" if end is None else "; ".join(part for part in (end.message, end.remedy) if part)
     return Held(
-        state=(end.state if end is not None else None) or UNKNOWN,
+        state=(end.state[:MAX_STATE_CHARACTERS] if end is not None else "") or UNKNOWN,
         pod=worst.name,
-        reason=end.reason[:128] if end is not None else UNKNOWN,
+        reason=end.reason[:MAX_REASON_CHARACTERS] if end is not None else UNKNOWN,
         message=words[:MAX_HELD_CHARACTERS],
-        paused=any(pod.answered or pod.ends < ENDS for pod in others),
+        paused=wanted > 0 and any(pod.answered or pod.ends < ENDS for pod in others),
     )
