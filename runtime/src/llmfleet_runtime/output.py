@@ -21,26 +21,37 @@ _ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PROCESS: Final = re.compile(r"^(?:\([A-Za-z][\w \-]*(?:pid=\d+)?[^)]*\)|\[rank\d+\]:) ?")
 _LOGGER: Final = re.compile(r"^(?P<level>[A-Z]+) \d\d-\d\d \d\d:\d\d:\d\d (?:\[[^\]]*\]) ?")
 _PYDANTIC_TAIL: Final = re.compile(r" \[type=\w+, input_value=.*$")
-_ERROR: Final = re.compile(r"^(?:[\w.]*(?:Error|Exception|Interrupt)\b: |\s*Value error, |(?:\S+ ){1,3}error: )")
+_GLOG: Final = re.compile(r"^\[?[EF]\d{4} \d\d:\d\d:\d\d\.\d+ +(?:\d+ )?\S+:\d+\] ?")
+_UVICORN: Final = re.compile(r"^ERROR: {2,}(?=\S)")
+_ERROR: Final = re.compile(
+    r"^(?:[\w.]*(?:Error|Exception|Interrupt)(?::|$)|\s*Value error, |(?:\S+ ){1,3}error: |Fatal Python error: |!+ Segfault encountered|\s+what\(\): )"
+)
+_OF_ENGINE: Final = re.compile(r"^(?:\((?:EngineCore|\w*Worker)|\[rank\d+\]:|\[?[EF]\d{4} )")
 
 
 def error_of(line: str) -> str | None:
     """The error that a line tells, without the logger's prefix, colours and pydantic's tail; None where it tells none.
 
-    Errors are: the last line of a traceback, pydantic's `Value error, ...`, argparse's `vllm serve: error: ...`, and what a logger says at level ERROR,
-    the lines of a traceback inside it excepted (they are indented).
+    Errors are: the last line of a traceback, pydantic's `Value error, ...`, argparse's `vllm serve: error: ...`, what Python and C++ say when they crash, and
+    what a logger says at level ERROR, the lines of a traceback inside it excepted (they are indented). Loggers are vLLM's, uvicorn's and those of torch in C++.
     """
+    text, level = _bare(line)
+    if not _ERROR.match(text) and (level is None or not text or text[0].isspace() or text.startswith("Traceback (most recent")):
+        return None
+    return _PYDANTIC_TAIL.sub("", text).strip()
+
+
+def _bare(line: str) -> tuple[str, str | None]:
+    """A line without colours, names of processes and loggers, and the level where a logger says that something is wrong."""
     text = _ANSI.sub("", line).rstrip()
     while (shorter := _PROCESS.sub("", text)) != text:
         text = shorter
-    logged = _LOGGER.match(text)
-    if logged is not None:
-        text = text[logged.end() :]
-    if not _ERROR.match(text):
-        by_logger = logged is not None and logged["level"] in ("ERROR", "CRITICAL")
-        if not by_logger or not text or text[0].isspace() or text.startswith("Traceback (most recent"):
-            return None
-    return _PYDANTIC_TAIL.sub("", text).strip()
+    if (logged := _LOGGER.match(text)) is not None:
+        return text[logged.end() :], logged["level"] if logged["level"] in ("ERROR", "CRITICAL") else None
+    for foreign in (_GLOG, _UVICORN):
+        if (logged := foreign.match(text)) is not None:
+            return text[logged.end() :], "ERROR"
+    return text, None
 
 
 class ErrorLines:
@@ -49,18 +60,23 @@ class ErrorLines:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: deque[tuple[float, str]] = deque()
+        self._kept: deque[tuple[float, bool, str]] = deque()
+        self._before = ""
+        """The line before: pydantic names the field there."""
         self._serving = False
 
     def feed(self, line: str) -> None:
         """Look at a line."""
         error = error_of(line)
-        if error is None:
-            return
         with self._lock:
+            before, self._before = self._before, line
+            if error is None and (tail := _PYDANTIC_TAIL.search(line)) is not None:
+                error = f"{_bare(before)[0].strip()}: {_bare(line[: tail.start()])[0].strip()}"
+            if error is None:
+                return
             self._forget_old()
             if len(self._kept) < KEPT_LINES:
-                self._kept.append((self._clock(), error))
+                self._kept.append((self._clock(), _OF_ENGINE.match(_ANSI.sub("", line)) is not None, error))
 
     def serving(self) -> None:
         """The start has succeeded: its errors were none, and from now on only recent ones explain an end."""
@@ -69,10 +85,14 @@ class ErrorLines:
             self._serving = True
 
     def lines(self) -> list[str]:
-        """What may explain an end now, oldest first."""
+        """What may explain an end now, oldest first.
+
+        While serving, what the engine's processes said comes before what the API server did, whose errors are those of requests.
+        """
         with self._lock:
             self._forget_old()
-            return [line for _, line in self._kept]
+            kept = sorted(self._kept, key=lambda entry: not entry[1]) if self._serving else self._kept
+            return [line for _, _, line in kept]
 
     def _forget_old(self) -> None:
         while self._serving and self._kept and self._clock() - self._kept[0][0] > RECENT_SECONDS:

@@ -23,6 +23,11 @@ class Clock:
         ("[rank0]: ValueError: no", "ValueError: no"),
         ("  Value error, bad flag [type=value_error, input_value=ArgsKwargs((), {}), input_type=ArgsKwargs]", "Value error, bad flag"),
         ("vllm serve: error: argument --dtype: invalid choice: 'x'", "vllm serve: error: argument --dtype: invalid choice: 'x'"),
+        ("AssertionError", "AssertionError"),
+        ("Fatal Python error: Segmentation fault", "Fatal Python error: Segmentation fault"),
+        ("  what():  CUDA error: an illegal memory access was encountered", "what():  CUDA error: an illegal memory access was encountered"),
+        ("[rank0]:[E1121 16:00:00.123456789 ProcessGroupNCCL.cpp:685] [Rank 0] Watchdog caught", "[Rank 0] Watchdog caught"),
+        ("ERROR:    [Errno 98] address already in use", "[Errno 98] address already in use"),
     ],
 )
 def test_errors_are_read_without_what_surrounds_them(line: str, error: str) -> None:
@@ -37,6 +42,8 @@ def test_errors_are_read_without_what_surrounds_them(line: str, error: str) -> N
         "(EngineCore pid=7) ERROR 11-21 09:00:00 [core.py:1] Traceback (most recent call last):",
         "(EngineCore pid=7) ERROR 11-21 09:00:00 [core.py:1] ",
         "    raise ValueError('x')",
+        "[W1121 16:00:00.123456789 TCPStore.cpp:340] [c10d] retrying",
+        "ErrorHandler is ready",
         'INFO:     127.0.0.1:1 - "GET /health HTTP/1.0" 200 OK',
         "",
     ],
@@ -143,3 +150,18 @@ def test_output_that_is_full_for_now_is_waited_for_where_it_does_not_block() -> 
     os.close(target_read)
     assert received.endswith(b"engine\n")
     assert received.count(b"engine") == 1
+
+
+def test_while_serving_the_engines_words_come_before_those_of_the_api_server() -> None:
+    errors = ErrorLines(Clock())
+    errors.serving()
+    errors.feed("(APIServer pid=1) ERROR 11-21 09:00:00 [serving.py:1] ValueError: a bad request")
+    errors.feed("(EngineCore pid=2) ERROR 11-21 09:00:01 [core.py:1] RuntimeError: the cause")
+    assert errors.lines() == ["RuntimeError: the cause", "ValueError: a bad request"]
+
+
+def test_what_pydantic_refuses_is_kept_with_the_line_that_names_the_field() -> None:
+    errors = ErrorLines(Clock())
+    for line in ("(APIServer pid=1) method", "(APIServer pid=1)   Input should be 'ngram' [type=literal_error, input_value='x', input_type=str]"):
+        errors.feed(line)
+    assert errors.lines() == ["method: Input should be 'ngram'"]
