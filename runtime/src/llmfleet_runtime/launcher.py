@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from llmfleet_runtime import arguments, http_server, preflight
+from llmfleet_runtime import arguments, http_server, kernel_memory, preflight
 from llmfleet_runtime.adapters import Adapters
 from llmfleet_runtime.board import Board
 from llmfleet_runtime.drain import until_idle
@@ -56,6 +56,7 @@ class Launcher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._errors = ErrorLines(time.monotonic)
+        self._killed_before = kernel_memory.kills()
         self._memory = MeasuredMemory()
         self._start_up = StartUp(time.monotonic)
         self._previous_failure = PreviousFailure(settings.temporary)
@@ -93,6 +94,7 @@ class Launcher:
             if failure is not None:
                 return self._failed(failure)
             try:
+                self._settings.temporary.mkdir(parents=True, exist_ok=True)
                 board = Board.create(self._settings.temporary)
             except OSError as error:
                 return self._failed(_failure(Reason.NOT_WRITABLE, f"{self._settings.temporary}: {error.strerror}"))
@@ -146,7 +148,8 @@ class Launcher:
         self._life.engine_ended = True  # Why is known only once the rest of the output is read; traffic must go at once.
         await engine.kill_group()
         hidden = [*self._settings.secrets, *arguments.secrets(self._settings.command)]
-        return self._failed(classify(engine.ended.result(), self._errors.lines(), hidden))
+        killed = kernel_memory.kills() - self._killed_before
+        return self._failed(classify(engine.ended.result(), self._errors.lines(), hidden, kernel_kills=killed))
 
     async def _end(self, engine: EngineProcess, failure: Failure | None) -> int:
         """Stop the engine: SIGTERM, SIGKILL after a bound or at the third signal. Stopping one that is of no use any more is its failure."""

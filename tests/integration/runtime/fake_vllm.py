@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument("--escaped-worker", type=Path, help="the same, of a process in a session of its own that holds the output open")
     parser.add_argument("words", nargs="*", help="`serve MODEL`, which nobody reads here")
     parser.add_argument("--core", type=Path, help="start an engine's process and write its pid to this file")
+    parser.add_argument("--orphan", type=Path, help="start a process whose parent ends, and write its pid to this file")
     parser.add_argument("--pid", type=Path, help="write its own pid to this file")
     parser.add_argument("--middleware")
     parser.add_argument("--counts", action="store_true", help="count requests on the launcher's board")
@@ -204,6 +205,8 @@ def main() -> None:
     if options.escaped_worker is not None:
         escaped = subprocess.Popen(["sleep", "60"], start_new_session=True)
         options.escaped_worker.write_text(str(escaped.pid))
+    if options.orphan is not None:
+        subprocess.run(["sh", "-c", f"sleep 60 & echo $! > {options.orphan}"], check=True)
     if options.pid is not None:
         options.pid.write_text(str(os.getpid()))
     sys.stderr.write(options.says)

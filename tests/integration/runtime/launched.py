@@ -39,6 +39,8 @@ class Launched:
     port: int
     engine_port: int
     termination_log: Path
+    output: Path
+    """What the launcher and its engine have written, where that is kept in a file."""
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
         """Status and JSON of a path of the launcher; (0, {}) while nobody listens."""
@@ -93,8 +95,9 @@ def launched(
     program: tuple[str, ...] = (sys.executable, "-I", "-S", str(FAKE_VLLM)),
     options: tuple[str, ...] = (),
     environment: dict[str, str] | None = None,
+    keep_output: bool = False,
 ) -> Iterator[Launched]:
-    """Launch the fake engine with these arguments; whatever is left of it is killed at the end."""
+    """Launch the fake engine with these arguments; whatever is left of it is killed at the end. A full pipe would stop who writes much: that goes to a file."""
     port, engine_port = _free_ports()
     log = directory / "termination-log"
     command = [
@@ -105,10 +108,15 @@ def launched(
     outside = {name: value for name, value in os.environ.items() if name not in ("VLLM_API_KEY", "HF_TOKEN")}
     ours = {"LLMFLEET_TERMINATION_LOG": str(log), "LLMFLEET_SHARED_MEMORY": "", "PYTHONPATH": str(SOURCE), "TMPDIR": str(directory)}
     environment = outside | ours | (environment or {})
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output = directory / "output"
+    if keep_output:
+        with output.open("wb") as file:
+            process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+    else:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     children: set[int] = set()
     try:
-        yield Launched(process, port, engine_port, log)
+        yield Launched(process, port, engine_port, log, output)
     finally:
         if process.poll() is None:
             children = {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
@@ -119,6 +120,53 @@ def test_the_report_is_as_documented(tmp_path: Path) -> None:
         assert report["model"] == {"names": ["tiny"], "maxLength": 1024}
         assert report["kvCache"] == {"tokens": 131072, "blocks": 1024, "blockSize": 128}
         assert report["limits"] == {"maxSequences": 8}
+
+
+def test_the_launcher_s_own_metrics_are_prometheus_text(tmp_path: Path) -> None:
+    with launched(tmp_path, "--counts") as launch:
+        launch.until_ready()
+        with urllib.request.urlopen(f"http://127.0.0.1:{launch.port}/metrics", timeout=15) as answer:
+            assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+            page = answer.read().decode()
+        assert 'llmfleet_launcher_state{state="Serving"} 1\n' in page
+        assert 'llmfleet_launcher_state{state="Starting"} 0\n' in page
+        assert "llmfleet_launcher_requests_in_flight 0\n" in page
+
+
+# --- Before the start, and before serving -----------------------------------------------------------------------------
+
+
+def test_accelerators_that_are_not_there_are_told_before_anything_is_started(tmp_path: Path) -> None:
+    with launched(tmp_path, options=("--accelerators=99", "--minimum-capability=8.0")) as launch:
+        assert launch.exit_code() == 1
+        assert told(launch)[::2] == ("AcceleratorMissing", "Preflight")
+        assert launch.termination()["message"].startswith("99 accelerators are asked for, and ")
+
+
+@pytest.mark.parametrize("option", ["--minimum-capability=8", "--accelerators=0", "--max-request-bytes=-1", "--start-timeout-seconds=-1"])
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, option: str) -> None:
+    with launched(tmp_path, options=(option,)) as launch:
+        assert launch.exit_code() == 2
+
+
+def test_adapters_are_loaded_before_the_engine_serves_and_while_it_does(tmp_path: Path) -> None:
+    def wants(*names: str) -> None:
+        items = json.dumps([{"name": name, "path": str(tmp_path / name)} for name in names])
+        (tmp_path / "new").write_text(items)
+        (tmp_path / "new").replace(tmp_path / "adapters.json")
+
+    for name in ("sql", "fr"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_text('{"r": 8}')
+        (tmp_path / name / "adapter_model.safetensors").touch()
+    wants("sql", "gone")
+    with launched(tmp_path, options=(f"--adapters={tmp_path / 'adapters.json'}",)) as launch:
+        launch.until_ready()
+        report = launch.report()
+        assert [(adapter["name"], adapter["state"]) for adapter in report["adapters"]] == [("sql", "Loaded"), ("gone", "Failed")]
+        assert report["model"]["names"] == ["tiny", "sql"]
+        wants("fr")
+        assert eventually(lambda: launch.steer()["adapters"], lambda loaded: "sql" not in loaded) == {"fr": str(tmp_path / "fr")}
 
 
 # --- The end that we were told ----------------------------------------------------------------------------------------
@@ -278,6 +326,17 @@ def test_workers_that_outlive_their_engine_are_killed(tmp_path: Path) -> None:
     with launched(tmp_path, f"--worker={worker}", "--exits=1") as launch:
         assert launch.exit_code() == 1
         assert not alive(int(worker.read_text()))
+
+
+def test_orphans_of_the_engine_are_the_launcher_s_and_are_reaped(tmp_path: Path) -> None:
+    orphan = tmp_path / "orphan"
+    with launched(tmp_path, f"--orphan={orphan}") as launch:
+        launch.until_ready()
+        pid = int(orphan.read_text())
+        assert f"PPid:\t{launch.process.pid}\n" in Path(f"/proc/{pid}/status").read_text()
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not Path(f"/proc/{pid}").exists())
+        assert launch.status("/readyz") == 200
 
 
 def test_an_engine_that_has_ended_gets_no_traffic_while_its_last_words_are_read(tmp_path: Path) -> None:
