@@ -10,8 +10,8 @@ _COUNTERS: Final = (("memory.events", "oom_kill"), ("memory/memory.oom_control",
 """File and key of cgroup version 2 (kernel, Documentation/admin-guide/cgroup-v2.rst) and 1 (cgroup-v1/memory.rst)."""
 
 
-def kills(cgroup: Path = CGROUP) -> int | None:
-    """How many processes of this container the kernel has killed for want of memory since the container was made; None where it does not say."""
+def kills(cgroup: Path = CGROUP) -> int:
+    """How many processes of this container the kernel has killed for want of memory since the container was made; 0 also where it does not say."""
     for name, key in _COUNTERS:
         try:
             lines = (cgroup / name).read_text().splitlines()
@@ -21,4 +21,4 @@ def kills(cgroup: Path = CGROUP) -> int | None:
             found, _, number = line.partition(" ")
             if found == key and number.isdecimal():
                 return int(number)
-    return None
+    return 0

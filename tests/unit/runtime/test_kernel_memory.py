@@ -14,7 +14,7 @@ def test_a_container_of_cgroup_version_1_counts_too(tmp_path: Path) -> None:
     assert kills(tmp_path) == 1
 
 
-def test_where_nobody_counts_nothing_is_known(tmp_path: Path) -> None:
-    assert kills(tmp_path) is None
+def test_where_nobody_counts_nothing_was_killed(tmp_path: Path) -> None:
+    assert kills(tmp_path) == 0
     (tmp_path / "memory.events").write_text("oom_kill many\n")
-    assert kills(tmp_path) is None
+    assert kills(tmp_path) == 0
