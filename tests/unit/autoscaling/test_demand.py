@@ -131,3 +131,14 @@ def test_the_reason_says_where_the_slots_come_from(origin: SlotsOrigin, words: s
 def test_zero_as_target_means_that_nothing_should_wait() -> None:
     target: Target = QueueDepthTarget(0)
     assert replicas_of(demand(load(1, 256), target, WIDE, ready(1), NOW)) == 2
+
+
+def test_one_replica_more_than_wanted_as_in_a_rollout_is_neither_on_its_way_nor_asked_for() -> None:
+    surge = Replicas(wanted=2, ready=pods(3), raised_at_seconds=NOW)
+    assert surge.loading == 0
+    assert replicas_of(demand(load(0, 300, replicas=3), QUEUE, WIDE, surge, NOW)) == 2
+
+
+def test_a_new_revision_that_is_held_keeps_no_decision_back() -> None:
+    """The replicas of the revision before are all that are wanted, and all of them answer."""
+    assert replicas_of(demand(load(1000, 256, replicas=2), QUEUE, WIDE, ready(2), NOW)) == 5

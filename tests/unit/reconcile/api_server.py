@@ -80,6 +80,7 @@ class ApiServer:
         metadata |= {"resourceVersion": str(self.revision + 100), "managedFields": [entry]}
         stored = {**before, **body, "metadata": metadata}
         if stored["kind"] == "Deployment" and "spec" in body:
-            stored["spec"] = {"replicas": 1, **body["spec"]}
+            stored["spec"] = {"replicas": before.get("spec", {}).get("replicas", 1), **body["spec"]}
+            metadata["generation"] += bool(before) and stored["spec"] != before.get("spec")
         self.objects[path.removesuffix("/status")] = stored
         return web.json_response(stored)

@@ -5,9 +5,10 @@ import pytest
 from llmfleet.api.v1alpha1.status import CacheStatus
 from llmfleet.names import Reason
 from llmfleet.reconcile.apply import Problem
-from llmfleet.reconcile.conditions import Observation, facts
+from llmfleet.reconcile.conditions import Observation, facts, waiting_for
 from llmfleet.reconcile.failures import Failure
 from llmfleet.reconcile.knowledge import Waiting
+from llmfleet.reconcile.waits import Wait
 from llmfleet.resources.workload import Progress
 
 
@@ -49,6 +50,14 @@ TABLE = [
     ("no node", seen(progress=progress(ready=0), failure=Failure(3, Reason.UNSCHEDULABLE, "x", final=False)), Reason.UNSCHEDULABLE, "FTFTF"),
     ("image", seen(progress=progress(ready=0), failure=Failure(1, Reason.IMAGE_PULL_FAILED, "x", final=True)), Reason.IMAGE_PULL_FAILED, "FFTTF"),
     ("config", seen(progress=progress(ready=0), failure=Failure(1, Reason.CONFIG_ERROR, "x", final=True)), Reason.CONFIG_ERROR, "FFTTF"),
+    ("waits for requests", seen(progress=progress(1, 1, 0, 0), wait=Wait(Reason.ROLLING_OUT, "x")), Reason.ROLLING_OUT, "FTFTF"),
+    ("a bad revision", seen(progress=progress(2, 3, 1, 2), wait=Wait(Reason.DEGRADED, "x")), Reason.DEGRADED, "FTFTT"),
+    ("a bad revision, again", seen(progress=progress(2, 3, 1, 2), wait=Wait(Reason.DEGRADED, "x", final=True)), Reason.DEGRADED, "FFTTT"),
+    ("held beside the one before", seen(progress=progress(2, 2, 0, 2), wait=Wait(Reason.HELD, "x", final=True)), Reason.HELD, "FFTTT"),
+    ("held alone", seen(progress=progress(1, 0, 0, 0), wait=Wait(Reason.HELD, "x", final=True)), Reason.HELD, "FFTTF"),
+    ("held, and not seen by its controller", seen(progress=progress(observed=False), wait=Wait(Reason.HELD, "x", final=True)), Reason.HELD, "FFTTT"),
+    ("held, and stopped by its user", seen(progress=progress(0, 0, 0, 0), wait=Wait(Reason.HELD, "x", final=True)), Reason.STOPPED, "TFFTF"),
+    ("waits too long", seen(progress=progress(2, 3, 1, 2, overdue=True), wait=Wait(Reason.ROLLING_OUT, "x")), Reason.ROLLING_OUT, "FFTTT"),
     ("new template crashes", seen(progress=progress(2, 2, 1, 1), failure=Failure(0, Reason.CRASH_LOOP, "x", final=True)), Reason.CRASH_LOOP, "FFTTT"),
 ]
 
@@ -113,3 +122,12 @@ def test_autoscaling_says_what_the_hpa_says(active: dict[str, str] | None, statu
     conditions = [] if active is None else [{"type": "ScalingActive", **active}]
     last = list(facts(seen(autoscaler={"status": {"conditions": conditions}})))[-1]
     assert (last.type, last.status, last.reason) == ("AutoscalingActive", status, reason)
+
+
+def test_what_a_rollout_waits_for_is_what_ready_says_unless_something_else_is_in_the_way() -> None:
+    assert waiting_for(seen()) is None
+    assert waiting_for(seen(progress=progress(2, 2, 1, 2))) == "1 of 2 replicas of the current specification"
+    assert waiting_for(seen(progress=progress(1, 1, 0, 0), wait=Wait(Reason.ROLLING_OUT, "x" * 2000))) == "x" * 1024
+    assert waiting_for(seen(refusal=Waiting(Reason.INVALID, "no"))) is None
+    assert waiting_for(seen(problems=[Problem(Reason.INVALID, "no")])) is None
+    assert waiting_for(seen(waiting=Waiting(Reason.DOWNLOADING, "x"))) is None

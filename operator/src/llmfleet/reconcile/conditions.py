@@ -79,11 +79,11 @@ def facts(seen: Observation) -> Iterator[Fact]:
 
 
 def waiting_for(seen: Observation) -> str | None:
-    """Return what the rollout waits for; None where it waits for nothing, or what is in the way is not about the rollout."""
-    if seen.refusal is not None or seen.problems or seen.waiting is not None:
-        return None
+    """Return what the rollout waits for; None where it waits for nothing, where it is given up, or where what is in the way is not about the rollout."""
     ready = _ready(seen)
-    return None if ready.status else ready.message[:MAX_ROLLOUT_CHARACTERS]
+    if ready.status or ready.reason is Reason.HELD or seen.refusal is not None or seen.problems or seen.waiting is not None:
+        return None
+    return ready.message[:MAX_ROLLOUT_CHARACTERS]
 
 
 def _ready(seen: Observation) -> Fact:

@@ -197,9 +197,11 @@ class Reconciler:
         if course is None or progress is None or not progress.observed:
             return
         key = (owner.namespace, owner.name)
-        for name in self._rollouts.to_empty(key, course.rollout, self._rollouts.scene(key, progress)):
+        scene = self._rollouts.scene(key, progress)
+        for name in self._rollouts.to_empty(key, course.rollout, scene):
             try:
                 await self._applier.scale(owner, REPLICA_SET, name, 0)
+                self._rollouts.emptied(key, name, scene)
                 outcome.wrote = True
             except ApiError as error:
                 if not error.not_found:

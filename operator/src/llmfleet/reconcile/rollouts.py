@@ -76,11 +76,15 @@ class Rollouts:
         return Scene(pods, progress.wanted if progress is not None else 0, memory.freed_at_seconds, now)
 
     def to_empty(self, key: Key, rollout: RolloutStatus, scene: Scene) -> list[str]:
-        """Return the ReplicaSets to scale to 0, each once for the pods that it has."""
+        """Return the ReplicaSets to scale to 0, without those that were and whose pods are going."""
         memory, found = self._memories.setdefault(key, _Memory()), given_up(rollout, scene)
-        new = [name for name, pods in found.items() if not pods <= memory.given_up.get(name, frozenset())]
-        memory.given_up = found
-        return new
+        memory.given_up = {name: pods for name, pods in memory.given_up.items() if name in found}
+        return [name for name, pods in found.items() if not pods <= memory.given_up.get(name, frozenset())]
+
+    def emptied(self, key: Key, name: str, scene: Scene) -> None:
+        """A ReplicaSet was scaled to 0."""
+        pods = frozenset(pod.uid for pod in scene.pods if pod.replica_set == name)
+        self._memories.setdefault(key, _Memory()).given_up[name] = pods
 
     def forget(self, key: Key) -> None:
         """The service is gone."""
