@@ -286,3 +286,19 @@ async def test_a_refused_scale_is_told(house: House) -> None:
     await house.look()
     conditions = {item["type"]: item for item in house.api.bodies[-1]["status"]["conditions"]}
     assert "the number of replicas of x-engine: policy denies it" in conditions["Ready"]["message"]
+
+
+async def test_the_servers_order_of_adapters_is_no_news(house: House) -> None:
+    """It keeps a list of this kind by its keys, in an order of its own where items came and went."""
+    house.wants(adapters={"items": [{"name": name, "source": f"pvc://models/{name}"} for name in ("sql", "fr")]})
+    await house.look()
+    house.now = SETTLE_SECONDS
+    await house.look()
+    [body] = house.api.bodies
+    assert [adapter["name"] for adapter in body["status"]["adapters"]] == ["fr", "sql"]
+    path = LLMSERVICE.path("ns", "x")
+    adapters = list(reversed(body["status"]["adapters"]))
+    house.store.upsert(LLMSERVICE, house.api.changed(path, status={**house.api.objects[path]["status"], "adapters": adapters}))
+    house.now = 3 * SETTLE_SECONDS
+    await house.look()
+    assert house.api.writes == []
