@@ -130,7 +130,7 @@ async def test_a_held_revision_that_is_alone_is_scaled_to_zero_and_not_up_again_
     assert house.api.objects[WORKLOAD]["spec"]["replicas"] == 0
 
     house.wants(status=status, model={"source": "pvc://models/other"})
-    await settled(house)
+    await house.look()
     assert house.api.writes[0].startswith("POST jobs/llmfleet-inspect-")
     assert house.api.objects[WORKLOAD]["spec"]["replicas"] == 0, "the workload is still that of the revision that was given up"
     house.wants(status=status, model={"source": SOURCE, "maxLength": 1024})
