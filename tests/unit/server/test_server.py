@@ -130,7 +130,8 @@ def test_pods_with_an_address_that_stay_are_read() -> None:
 def test_a_pod_is_read_with_the_adapters_that_it_is_to_load() -> None:
     found = scaling(pod("a", "10.0.0.1"), adapters={"items": [{"name": "sql"}, {"name": 7}, "odd"]}).targets_of(("ns", "x"))
     assert [target.adapters for target in found] == [{"sql"}]
-    for odd in (None, [], {"items": None}, {"items": "sql"}, {"items": {"name": "sql"}}):
+    unreadable: tuple[Any, ...] = (None, [], {"items": None}, {"items": "sql"}, {"items": {"name": "sql"}})
+    for odd in unreadable:
         assert [target.adapters for target in scaling(pod("a", "10.0.0.1"), adapters=odd).targets_of(("ns", "x"))] == [frozenset()]
     assert list(scaling().targets_of(("ns", "gone"))) == []
 
