@@ -50,13 +50,14 @@ variants: prerequisites .venv/ready ## every service of e2e/variants.py in pods:
 no-request-lost: prerequisites .venv/ready ## ten thousand requests through every disruption: as in `test`, which has fewer of them
 	LLMFLEET_REQUESTS=10000 $(PYTHON) -m pytest e2e/test_no_request_is_lost.py
 
-generate: .venv/ready ## crds/, the chart's copy of it and its values schema, docs/reference.md, docs/planning.md, the output in docs/cli.md
+generate: .venv/ready ## crds/, the chart's copy of it and its values schema, docs/reference.md, docs/planning.md, docs/troubleshooting.md, the output in docs/cli.md
 	.venv/bin/llmfleet crds --output-dir crds
 	cp crds/*.yaml charts/llmfleet/files/
 	$(PYTHON) -m llmfleet.server.values_schema > charts/llmfleet/values.schema.json
 	.venv/bin/llmfleet crds --reference > docs/reference.md
 	$(PYTHON) -m llmfleet.planning.documentation examples/facts/*.json > docs/planning.md
 	$(PYTHON) -m tools.transcripts docs/cli.md
+	$(PYTHON) -m tools.troubleshooting docs/troubleshooting.md
 
 # "Triton is installed, but ..." on the way is vLLM's own remark about the machine.
 catalogue: .venv/ready ## the flags of one vLLM version as package data: make catalogue VLLM=0.32.0

@@ -101,7 +101,7 @@ def test_an_unknown_error_is_told_in_its_own_words() -> None:
 
 def test_an_argument_that_the_parser_refuses_is_told_without_the_usage() -> None:
     lines = errors("usage: vllm [-h] [-v]", "            ...", "vllm: error: unrecognized arguments: --wrong-flag")
-    remedy = "take --wrong-flag out of spec.engine.extraArgs, or choose an spec.engine.version that has it"
+    remedy = "take --wrong-flag out of spec.engine.extraArgs, or choose a spec.engine.version that has it"
     assert classify(2, lines) == Failure(Reason.INVALID_ARGUMENT, "unrecognized arguments: --wrong-flag", remedy, 2)
 
 

@@ -38,7 +38,7 @@ _CONFIGURATION: Final = (
 """What the kubelet says of a container that it cannot make (kubernetes, pkg/kubelet/kuberuntime), and what to do."""
 
 _SCHEDULING: Final = (
-    (r"untolerated taint", "add spec.template.spec.tolerations, or choose an spec.accelerator.profile whose nodes have no such taint"),
+    (r"untolerated taint", "add spec.template.spec.tolerations, or choose a spec.accelerator.profile whose nodes have no such taint"),
     (r"didn't match Pod's node affinity/selector", "label a node so, or correct {selector}"),
     (r"persistentvolumeclaim \S+ not found", "create the claim, or correct its name in spec.model.source or spec.model.cache"),
     (r"unbound immediate PersistentVolumeClaims", "give the claim a volume: its storage class must exist and be able to make one"),

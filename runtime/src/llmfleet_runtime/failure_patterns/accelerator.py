@@ -9,7 +9,7 @@ ACCELERATOR: Final = (
     Pattern(
         Reason.DRIVER_TOO_OLD,
         r"(?P<message>The NVIDIA driver on your system is too old \(found version \d+\)|CUDA driver version is insufficient for CUDA runtime version)",
-        "update the driver of the node, or choose an spec.engine.image that is built for an older CUDA",
+        "update the driver of the node, or choose a spec.engine.image that is built for an older CUDA",
         "RuntimeError: The NVIDIA driver on your system is too old (found version 12040). Please update your GPU driver by downloading and installing a new "
         "version from the URL: http://www.nvidia.com/Download/index.aspx",
         "torch 2.13.0, torch/csrc/cuda/Module.cpp; CUDA 13 runtime, cudaErrorInsufficientDriver",
@@ -35,8 +35,7 @@ ACCELERATOR: Final = (
     Pattern(
         Reason.ACCELERATOR_MISSING,
         r"(?P<message>No (?:CUDA|HIP) GPUs are available|no CUDA-capable device is detected|Failed to infer device type|invalid device ordinal)",
-        "the container has no accelerator that its vLLM can use: choose an spec.accelerator.profile of this cluster's devices, and an spec.engine.image for "
-        "them",
+        "the container has no accelerator that its vLLM can use: choose a spec.accelerator.profile of this cluster's devices, and a spec.engine.image for them",
         "RuntimeError: Failed to infer device type, please set the environment variable `VLLM_LOGGING_LEVEL=DEBUG` to turn on verbose logging to help debug "
         "the "
         "issue.",
@@ -54,7 +53,7 @@ ACCELERATOR: Final = (
         Reason.ACCELERATOR_UNSUPPORTED,
         r"(?P<message>The quantization method (?P<method>\S+) is not supported for the current GPU\. Minimum capability: (?P<floor>\d+)\. Current "
         r"capability: [^\s.]+)",
-        "choose an spec.accelerator.profile whose compute capability times 10 is {floor} or more, or another spec.quantization.method than {method}",
+        "choose a spec.accelerator.profile whose compute capability times 10 is {floor} or more, or another spec.quantization.method than {method}",
         "  Value error, The quantization method modelopt is not supported for the current GPU. Minimum capability: 80. Current capability: 75. "
         "[type=value_error, input_value=ArgsKwargs((), {})]",
         "vLLM 0.32.0, config/vllm.py",
@@ -62,7 +61,7 @@ ACCELERATOR: Final = (
     Pattern(
         Reason.ACCELERATOR_UNSUPPORTED,
         r"(?P<message>Bfloat16 is only supported on GPUs with compute capability of at least 8\.0)",
-        "set spec.model.dtype to float16, or choose an spec.accelerator.profile of Ampere or newer",
+        "set spec.model.dtype to float16, or choose a spec.accelerator.profile of Ampere or newer",
         "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 GPU has compute capability 7.5. You can use "
         "float16 instead by explicitly setting the `dtype` flag in CLI, for example: --dtype=half.",
         "vLLM 0.32.0, platforms/cuda.py",
@@ -71,7 +70,7 @@ ACCELERATOR: Final = (
         Reason.ACCELERATOR_UNSUPPORTED,
         r"(?P<message>type fp8e\w+ not supported in this architecture|torch\._scaled_mm is only supported on CUDA devices with compute capability >= [\d.]+"
         r"|\w+::static_scaled_fp8_quant\(\) expected at most 0 argument)",
-        "this device computes no fp8: take fp8 out of spec.quantization.method and kvCache, or choose an spec.accelerator.profile of Ada, Hopper or newer",
+        "this device computes no fp8: take fp8 out of spec.quantization.method and kvCache, or choose a spec.accelerator.profile of Ada, Hopper or newer",
         "(Worker pid=9) ERROR 11-21 16:26:01 [multiproc_executor.py:953] RuntimeError: _C::static_scaled_fp8_quant() expected at most 0 argument(s) but "
         "received "
         "4 argument(s). Declaration: _C::static_scaled_fp8_quant() -> ()",

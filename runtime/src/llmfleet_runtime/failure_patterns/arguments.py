@@ -152,7 +152,7 @@ ARGUMENTS: Final = (
     Pattern(
         Reason.INVALID_ARGUMENT,
         r"(?P<message>Unsupported connector type: (?P<connector>\S+))",
-        "name a connector of this vLLM in --kv-transfer-config of spec.engine.extraArgs, or an spec.engine.image that brings {connector}",
+        "name a connector of this vLLM in --kv-transfer-config of spec.engine.extraArgs, or a spec.engine.image that brings {connector}",
         "  Value error, Unsupported connector type: Nonsense [type=value_error, input_value=ArgsKwargs((), {})]",
         RUN,
     ),
@@ -223,7 +223,7 @@ OTHER_ARGUMENTS: Final = (
     Pattern(
         Reason.INVALID_ARGUMENT,
         r"^(?:\S+ ){1,3}error: (?P<message>unrecognized arguments: (?P<flag>\S+).*)",
-        "take {flag} out of spec.engine.extraArgs, or choose an spec.engine.version that has it",
+        "take {flag} out of spec.engine.extraArgs, or choose a spec.engine.version that has it",
         "vllm: error: unrecognized arguments: --no-such-flag",
         RUN,
     ),
@@ -246,8 +246,8 @@ OTHER_ARGUMENTS: Final = (
         r"^Value error, (?P<message>.+)",
         "correct the field that renders the argument which the message names (docs/reference.md has the flag of each field), or the item of "
         "spec.engine.extraArgs",
-        "  Value error, `mm_tensor_ipc` must be one of the known ways [type=value_error, input_value=ArgsKwargs((), {})]",
-        "pydantic 2, the words of any validator of vLLM's configuration",
+        "  Value error, Sleep mode is not supported on current platform. [type=value_error, input_value=ArgsKwargs((), {})]",
+        RUN,
     ),
     Pattern(
         Reason.INVALID_ARGUMENT,

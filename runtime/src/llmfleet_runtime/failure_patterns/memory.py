@@ -45,7 +45,7 @@ MEMORY: Final = (
     Pattern(
         Reason.OUT_OF_MEMORY,
         r"(?P<message>Failed to load model - not enough GPU memory)",
-        "the weights alone are too large: raise spec.parallelism.tensor, quantize with spec.quantization.method, or choose an spec.accelerator.profile with "
+        "the weights alone are too large: raise spec.parallelism.tensor, quantize with spec.quantization.method, or choose a spec.accelerator.profile with "
         "more",
         "(Worker pid=9) ERROR 11-21 09:00:00 [gpu_model_runner.py:5147] Failed to load model - not enough GPU memory. Try lowering --gpu-memory-utilization to "
         "free memory for weights, increasing --tensor-parallel-size, or using --quantization.",

@@ -73,7 +73,7 @@ PROCESSES: Final = (
     Pattern(
         Reason.COMMAND_NOT_FOUND,
         r"(?P<message>No module named '(?P<module>[^']*)'|Please install (?P<other>\S+))",
-        "choose an spec.engine.image that has {module}{other}, or leave out the feature that needs it (spec.model.loadFormat, spec.engine.*, extraArgs)",
+        "choose a spec.engine.image that has {module}{other}, or leave out the feature that needs it (spec.model.loadFormat, spec.engine.*, extraArgs)",
         "ModuleNotFoundError: No module named 'runai_model_streamer'",
         RUN,
     ),

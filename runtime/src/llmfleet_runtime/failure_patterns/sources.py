@@ -9,7 +9,7 @@ SOURCES: Final = (
     Pattern(
         Reason.UNSUPPORTED_MODEL,
         r"(?P<message>The repository \S+ contains custom code which must be executed to correctly load the model)",
-        "read that code, then set spec.model.trustRemoteCode, or choose an spec.engine.version that knows the model without it",
+        "read that code, then set spec.model.trustRemoteCode, or choose a spec.engine.version that knows the model without it",
         "(APIServer pid=7) ERROR 11-21 16:20:02 [repo_utils.py:60] Error parsing config for /models/x: The repository /models/x contains custom code which "
         "must "
         "be executed to correctly load the model. You can inspect the repository content at /models/x .",
@@ -27,7 +27,7 @@ SOURCES: Final = (
     Pattern(
         Reason.UNSUPPORTED_MODEL,
         r"(?P<message>Model architectures \[[^]]*\] (?:are not supported for now|failed to be inspected))",
-        "this vLLM has no such architecture: choose another spec.model.source, or an spec.engine.version or spec.engine.image that has it",
+        "this vLLM has no such architecture: choose another spec.model.source, or a spec.engine.version or spec.engine.image that has it",
         "  Value error, Model architectures ['FooForCausalLM'] are not supported for now. Supported architectures: dict_keys(['AfmoeForCausalLM', "
         "'LlamaForCausalLM']) [type=value_error, input_value=ArgsKwargs((), {})]",
         RUN,
@@ -35,7 +35,7 @@ SOURCES: Final = (
     Pattern(
         Reason.UNSUPPORTED_MODEL,
         r"(?P<message>The checkpoint you are trying to load has model type .(?P<type>[^`']+). but Transformers does not recognize this architecture)",
-        "choose a newer spec.engine.version, or an spec.engine.image with a transformers that knows {type}",
+        "choose a newer spec.engine.version, or a spec.engine.image with a transformers that knows {type}",
         "  Value error, The checkpoint you are trying to load has model type `foo` but Transformers does not recognize this architecture. This could be "
         "because "
         "of an issue with the checkpoint, or because your version of Transformers is out of date.",
@@ -44,7 +44,7 @@ SOURCES: Final = (
     Pattern(
         Reason.UNSUPPORTED_MODEL,
         r"(?P<message>Cannot find model module\. '\w+' is not a registered model|The Transformers implementation of '\w+' is not compatible with vLLM)",
-        "choose another spec.model.source, or an spec.engine.version or spec.engine.image that has this architecture",
+        "choose another spec.model.source, or a spec.engine.version or spec.engine.image that has this architecture",
         "ValueError: The Transformers implementation of 'FooForCausalLM' is not compatible with vLLM.",
         "vLLM 0.32.0, model_executor/models/registry.py",
     ),
