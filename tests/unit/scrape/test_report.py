@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,6 +53,22 @@ def test_a_full_report() -> None:
         adapters=(AdapterReport("fr", AdapterState.FAILED, "no rank"), AdapterReport("sql", AdapterState.LOADED, path="/adapters/1")),
         previous_failure=FailureReport("OutOfMemory", "more than there is", "use less", "Starting"),
     )
+
+
+def test_the_documented_example_is_understood() -> None:
+    """Both sides' tests read the same page: the runtime's that it writes so, this one that the operator reads it."""
+    page = (Path(__file__).parents[3] / "docs/engine-pod.md").read_text()
+    [example] = [block for block in re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL) if "schemaVersion" in block]
+    report = parse(example.encode())
+    assert report.version == "0.32.0"
+    assert report.arguments is not None
+    assert report.arguments[0] == "/models/tiny"
+    assert report.startup is not None
+    assert [name for name, _ in report.startup][:2] == ["Preflight", "Imports"]
+    assert report.adapters is not None
+    assert [(adapter.name, adapter.state, adapter.path is not None) for adapter in report.adapters] == [("fr", "Failed", True), ("sql", "Loaded", True)]
+    assert report.previous_failure is not None
+    assert all((report.previous_failure.message, report.previous_failure.remedy, report.previous_failure.state))
 
 
 @pytest.mark.parametrize(
