@@ -25,16 +25,18 @@ NOISE_PERCENT: Final = 20
 
 MAX_MESSAGE: Final = 4096
 MAX_REMEDY: Final = 1024
+"""Of the message, kept for the remedy."""
 MAX_REASON: Final = 128
 MAX_STATE: Final = 32
+"""Characters of status.engine.lastFailure."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """An engine that ended; those that are sorted first are told first."""
+    """An engine that ended."""
 
     answering: bool
-    """Its replica answers again: whatever keeps one from answering is told before."""
+    """Its replica answers again: what keeps one from answering is told before that."""
     finished_at: str
     """RFC 3339 in UTC; empty where only the launcher remembers it."""
     shown: LastFailure
