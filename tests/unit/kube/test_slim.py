@@ -84,11 +84,21 @@ def test_of_an_owner_everything_is_kept_but_who_wrote_it() -> None:
 
 def test_of_a_pod_where_it_runs_and_what_happened_is_kept() -> None:
     status = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{"ready": True}], "qosClass": "Burstable"}
-    full = {**deployment(), "kind": "Pod", "spec": {"nodeName": "node", "containers": []}, "status": status}
+    full = {**deployment(), "kind": "Pod", "spec": {"nodeName": "node", "containers": [{"name": "sidecar", "image": "i"}]}, "status": status}
     slim = slim_pod(full)
     assert slim["spec"] == {"nodeName": "node"}
     assert slim["status"] == {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{"ready": True}]}
     assert "annotations" not in slim["metadata"]
+
+
+def test_of_a_pod_what_it_asks_for_is_kept() -> None:
+    """Why no node takes it, and why the kernel ended it, is told with the figures (reconcile.remedies)."""
+    asks = {"name": "engine", "resources": {"limits": {"nvidia.com/gpu": "2", "memory": "64Gi"}}}
+    fetches = {"name": "runtime", "resources": {"limits": {"memory": "1Gi"}}}
+    selector = {"gpu": "h100"}
+    spec = {"nodeSelector": selector, "initContainers": [{**fetches, "image": "i"}], "containers": [asks | {"env": []}]}
+    full = {**deployment(), "kind": "Pod", "spec": spec}
+    assert slim_pod(full)["spec"] == {"nodeSelector": selector, "initContainers": [fetches], "containers": [asks]}
 
 
 @pytest.mark.parametrize("slim", [slim_child, slim_owner, slim_pod])

@@ -52,8 +52,11 @@ def slim_claim(obj: Object) -> Object:
 
 
 def slim_pod(obj: Object) -> Object:
-    """Of a pod: whose it is, where it runs, and what its status says; nothing of its specification."""
-    spec, status = _chosen(obj.get("spec") or {}, ("nodeName",)), _chosen(obj.get("status") or {}, _POD_STATUS)
+    """Of a pod: whose it is, where it runs or may run, what its containers ask for, and what its status says; no more of its specification."""
+    spec, status = _chosen(obj.get("spec") or {}, ("nodeName", "nodeSelector")), _chosen(obj.get("status") or {}, _POD_STATUS)
+    for part in ("initContainers", "containers"):
+        if asked := [_chosen(container, ("name", "resources")) for container in (obj.get("spec") or {}).get(part) or () if container.get("resources")]:
+            spec[part] = asked
     return _interned_object({**_reduced(obj, ()), "spec": spec, "status": status})
 
 
