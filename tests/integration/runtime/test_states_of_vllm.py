@@ -1,0 +1,127 @@
+"""The rows of the table of states that are vLLM's own behaviour, with a real vLLM as the launcher's child."""
+
+import http.client
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import tiny_model, vllm_environment
+from tests.integration.runtime.launched import Launched, eventually, launched
+
+START_SECONDS = 180
+"""A start takes 10 s on an idle machine."""
+
+pytestmark = pytest.mark.timeout(START_SECONDS + 60)
+
+
+@contextmanager
+def vllm(directory: Path, *options: str) -> Iterator[Launched]:
+    """A launcher whose vLLM has just been started."""
+    python = str(vllm_environment.host_python())
+    program = (python, "-P", str(Path(__file__).with_name("forking_vllm.py")), "serve", str(tiny_model.ensure()), "--host=127.0.0.1")
+    engine = ("--served-model-name=tiny", "--enforce-eager", "--kv-cache-memory-bytes=64M", "--max-num-seqs=4", "--max-model-len=2048")
+    quiet = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(directory / "cache"), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    with launched(directory, *engine, program=program, options=("--drain-timeout-seconds=120", *options), environment=quiet, keep_output=True) as launch:
+        yield launch
+
+
+def serving(launch: Launched) -> None:
+    eventually(lambda: launch.status("/readyz"), lambda status: status == 200 or launch.process.poll() is not None, within_seconds=START_SECONDS)
+    assert launch.process.poll() is None, launch.output.read_text()[-5000:]
+
+
+def stream(launch: Launched, tokens: int) -> http.client.HTTPResponse:
+    """A stream whose first chunk has arrived."""
+    connection = http.client.HTTPConnection("127.0.0.1", launch.engine_port, timeout=60)
+    request = {"model": "tiny", "prompt": "The quick", "max_tokens": tokens, "ignore_eos": True, "stream": True}
+    connection.request("POST", "/v1/completions", json.dumps(request), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    assert response.readline().startswith(b"data: {")
+    return response
+
+
+def pid_of(launch: Launched, process: str) -> int:
+    """Of the engine or the worker, by the name that vLLM gives it in its log."""
+    found = eventually(lambda: re.findall(rf"\({process} pid=(\d+)\)", launch.output.read_text()), within_seconds=START_SECONDS)
+    return int(found[-1])
+
+
+def ended(launch: Launched) -> tuple[int, str, str]:
+    code = launch.process.wait(60)
+    told = launch.termination()
+    return code, told["reason"], told["state"]
+
+
+def test_a_signal_while_vllm_initialises_stops_at_once(tmp_path: Path) -> None:
+    """It loses the signal (facts: six of six), so its processes are killed."""
+    with vllm(tmp_path) as launch:
+        engine = pid_of(launch, "EngineCore")
+        launch.signal()
+        assert launch.process.wait(30) == 0
+        assert not Path(f"/proc/{engine}").exists()
+        assert not launch.termination_log.exists()
+
+
+def test_the_death_of_the_engine_while_it_initialises_is_a_failure(tmp_path: Path) -> None:
+    with vllm(tmp_path) as launch:
+        os.kill(pid_of(launch, "EngineCore"), signal.SIGKILL)
+        code, reason, state = ended(launch)
+        assert (code, state) == (1, "Starting")
+        assert reason == "EngineDied"
+
+
+def test_streams_are_finished_and_no_later_one_is_lost(tmp_path: Path) -> None:
+    with vllm(tmp_path) as launch:
+        serving(launch)
+        report = launch.report()
+        assert report["requests"]["inFlight"] == 0, "vLLM counts with the middleware"
+        assert [phase["name"] for phase in report["phases"]] == ["Preflight", "Imports", "Weights", "KVCache", "Warming"]
+        running = stream(launch, 1500)
+        launch.signal()
+        launch.until_state("Draining")
+        later = stream(launch, 4)
+        assert later.getheader("Connection") == "close"
+        for response in (later, running):
+            text = response.read().decode()
+            assert text.endswith("data: [DONE]\n\n")
+            assert '"finish_reason":"length"' in text
+        assert launch.process.wait(60) == 0
+
+
+@pytest.mark.parametrize("process", ["EngineCore", "Worker"])
+def test_the_death_of_a_process_is_a_failure_though_vllm_ends_with_0(tmp_path: Path, process: str) -> None:
+    with vllm(tmp_path) as launch:
+        serving(launch)
+        running = stream(launch, 2000)
+        os.kill(pid_of(launch, process), signal.SIGKILL)
+        assert ended(launch) == (1, "EngineDied", "Serving")
+        assert b'"finish_reason":"length"' not in running.read()
+
+
+def test_an_engine_that_hangs_is_not_alive_with_or_without_requests_and_ends_as_stalled(tmp_path: Path) -> None:
+    with vllm(tmp_path, "--stall-timeout-seconds=3") as launch:
+        serving(launch)
+        engine = pid_of(launch, "EngineCore")
+        running = stream(launch, 1500)
+        os.kill(engine, signal.SIGSTOP)
+        reason = eventually(lambda: launch.get("/livez")[1].get("reason"), within_seconds=60)
+        assert reason.startswith("requests run, but the engine has made no step")
+        os.kill(engine, signal.SIGCONT)
+        assert running.read().endswith(b"data: [DONE]\n\n")
+        eventually(lambda: launch.status("/livez"), lambda status: status == 200)
+        eventually(launch.report, lambda report: report["requests"]["running"] == 0)
+
+        os.kill(engine, signal.SIGSTOP)
+        connection = http.client.HTTPConnection("127.0.0.1", launch.engine_port, timeout=60)
+        connection.request("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": "The"}), {"Content-Type": "application/json"})
+        eventually(lambda: launch.get("/livez")[1].get("reason") or "", lambda reason: "not for our own" in reason, within_seconds=60)
+        assert launch.report()["requests"]["running"] == 0, "which is why it takes a request of our own"
+        launch.signal()
+        assert ended(launch) == (1, "EngineStalled", "Draining")
+        assert not Path(f"/proc/{engine}").exists()
