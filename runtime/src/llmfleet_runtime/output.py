@@ -26,7 +26,7 @@ _UVICORN: Final = re.compile(r"^ERROR: {2,}(?=\S)")
 _ERROR: Final = re.compile(
     r"^(?:[\w.]*(?:Error|Exception|Interrupt)(?::|$)|\s*Value error, |(?:\S+ ){1,3}error: |Fatal Python error: |!+ Segfault encountered|\s+what\(\): )"
 )
-_OF_ENGINE: Final = re.compile(r"^(?:\((?:EngineCore|\w*Worker)|\[rank\d+\]:|\[?[EF]\d{4} )")
+_OF_ENGINE: Final = re.compile(r"^(?:\((?:EngineCore|\w*Worker)|\[rank\d+\]:|\[?[EF]\d{4} )|Engine core proc |EngineDeadError|AsyncLLM output_handler")
 
 
 def error_of(line: str) -> str | None:
@@ -76,7 +76,7 @@ class ErrorLines:
                 return
             self._forget_old()
             if len(self._kept) < KEPT_LINES:
-                self._kept.append((self._clock(), _OF_ENGINE.match(_ANSI.sub("", line)) is not None, error))
+                self._kept.append((self._clock(), _OF_ENGINE.search(_ANSI.sub("", line)) is not None, error))
 
     def serving(self) -> None:
         """The start has succeeded: its errors were none, and from now on only recent ones explain an end."""
@@ -87,12 +87,12 @@ class ErrorLines:
     def lines(self) -> list[str]:
         """What may explain an end now, oldest first.
 
-        While serving, what the engine's processes said comes before what the API server did, whose errors are those of requests.
+        While serving, only what the engine's processes said, or the API server of their end, if anything: its other errors are those of requests.
         """
         with self._lock:
             self._forget_old()
-            kept = sorted(self._kept, key=lambda entry: not entry[1]) if self._serving else self._kept
-            return [line for _, _, line in kept]
+            of_engine = [line for _, by_engine, line in self._kept if by_engine]
+            return of_engine if self._serving and of_engine else [line for _, _, line in self._kept]
 
     def _forget_old(self) -> None:
         while self._serving and self._kept and self._clock() - self._kept[0][0] > RECENT_SECONDS:

@@ -152,12 +152,27 @@ def test_output_that_is_full_for_now_is_waited_for_where_it_does_not_block() -> 
     assert received.count(b"engine") == 1
 
 
-def test_while_serving_the_engines_words_come_before_those_of_the_api_server() -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        "(EngineCore pid=2) ERROR 11-21 09:00:01 [core.py:1] RuntimeError: the cause",
+        "(APIServer pid=1) ERROR 11-21 09:00:01 [core_client.py:710] Engine core proc EngineCore died unexpectedly, shutting down client.",
+    ],
+)
+def test_while_serving_a_bad_request_does_not_explain_the_engines_end(line: str) -> None:
     errors = ErrorLines(Clock())
     errors.serving()
     errors.feed("(APIServer pid=1) ERROR 11-21 09:00:00 [serving.py:1] ValueError: a bad request")
-    errors.feed("(EngineCore pid=2) ERROR 11-21 09:00:01 [core.py:1] RuntimeError: the cause")
-    assert errors.lines() == ["RuntimeError: the cause", "ValueError: a bad request"]
+    assert errors.lines() == ["ValueError: a bad request"], "the API server may be what ended"
+    errors.feed(line)
+    assert errors.lines() == [error_of(line)]
+
+
+def test_while_starting_the_first_error_counts_whoever_tells_it() -> None:
+    errors = ErrorLines(Clock())
+    errors.feed("(APIServer pid=1) ERROR 11-21 09:00:00 [launcher.py:1] ValueError: the cause")
+    errors.feed("(EngineCore pid=2) ERROR 11-21 09:00:01 [core.py:1] RuntimeError: cancelled")
+    assert errors.lines() == ["ValueError: the cause", "RuntimeError: cancelled"]
 
 
 def test_what_pydantic_refuses_is_kept_with_the_line_that_names_the_field() -> None:
