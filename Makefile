@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: prerequisites demo down test lint test-unit test-integration e2e variants no-request-lost generate catalogue constraints help
+.PHONY: prerequisites demo down test lint test-unit test-integration e2e variants no-request-lost benchmark-runtime generate catalogue constraints help
 
 PYTHON := .venv/bin/python
 # Without -u progress would stay in a buffer when the output is a pipe, as in CI.
@@ -30,7 +30,7 @@ test: prerequisites lint test-unit test-integration e2e ## everything, from noth
 lint: .venv/ready ## ruff, mypy, import-linter, deptry
 	$(PYTHON) -m ruff check
 	$(PYTHON) -m ruff format --check
-	$(PYTHON) -m mypy operator/src runtime/src e2e tools tests
+	$(PYTHON) -m mypy operator/src runtime/src e2e tools benchmarks tests
 	.venv/bin/lint-imports
 	cd operator && ../.venv/bin/deptry src
 	cd runtime && ../.venv/bin/deptry src
@@ -49,6 +49,9 @@ variants: prerequisites .venv/ready ## every service of e2e/variants.py in pods:
 
 no-request-lost: prerequisites .venv/ready ## ten thousand requests through every disruption: as in `test`, which has fewer of them
 	LLMFLEET_REQUESTS=10000 $(PYTHON) -m pytest e2e/test_no_request_is_lost.py
+
+benchmark-runtime: prerequisites .venv/ready ## vLLM under launcher and middleware against vLLM alone, in ratios: about ten minutes, on an idle machine
+	$(PYTHON) -m benchmarks.runtime
 
 generate: .venv/ready ## crds/, the chart's copy of it and its values schema, docs/reference.md, docs/planning.md, docs/troubleshooting.md, the output in docs/cli.md
 	.venv/bin/llmfleet crds --output-dir crds
