@@ -69,7 +69,7 @@ ACCELERATOR: Final = (
     Pattern(
         Reason.ACCELERATOR_UNSUPPORTED,
         r"(?P<message>type fp8e\w+ not supported in this architecture|torch\._scaled_mm is only supported on CUDA devices with compute capability >= [\d.]+"
-        r"|\w+::static_scaled_fp8_quant\(\) expected at most 0 argument)",
+        r"|_C::static_scaled_fp8_quant\(\) expected at most 0 argument)",
         "this device computes no fp8: take fp8 out of spec.quantization.method and kvCache, or choose a spec.accelerator.profile of Ada, Hopper or newer",
         "(Worker pid=9) ERROR 11-21 16:26:01 [multiproc_executor.py:953] RuntimeError: _C::static_scaled_fp8_quant() expected at most 0 argument(s) but "
         "received "

@@ -211,7 +211,7 @@ ARGUMENTS: Final = (
     ),
     Pattern(
         Reason.ADAPTER_FAILED,
-        r"(?P<message>.*(?:expected target modules in|is not supported LoRA|Adapter bias is not supported|unsupported LoRA weight).*)",
+        r"expected target modules in|Adapter bias is not supported|Only one full classification module is supported per adapter",
         "the adapter was trained for another model or changes layers that vLLM cannot change: take it out of spec.adapters.items",
         "ValueError: Adapter bias is not supported.",
         "vLLM 0.32.0, lora/peft_helper.py, lora/lora_model.py",
@@ -251,7 +251,7 @@ OTHER_ARGUMENTS: Final = (
     ),
     Pattern(
         Reason.INVALID_ARGUMENT,
-        r"(?P<message>(?P<field>\w[\w.\[\], ]*): (?:Input should be|Unexpected keyword argument|Extra inputs are not permitted|Field required).*)",
+        r"^(?P<message>(?P<field>\w[\w.\[\], ]*): (?:Input should be|Unexpected keyword argument|Extra inputs are not permitted|Field required).*)",
         "correct {field} in the JSON of the field or the item of spec.engine.extraArgs that renders it",
         "method\n  Input should be 'ngram', 'medusa' or 'eagle' [type=literal_error, input_value='nonsense', input_type=str]",
         RUN,

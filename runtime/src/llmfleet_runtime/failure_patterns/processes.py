@@ -101,7 +101,7 @@ PROCESSES: Final = (
     ),
     Pattern(
         Reason.ENGINE_DIED,
-        r"(?P<message>.*(?:died unexpectedly|EngineDeadError|EngineCore encountered an issue).*)",
+        r"died unexpectedly|EngineDeadError|EngineCore encountered an issue",
         "kubectl logs --previous shows what came before; if it says nothing, look at the node's kernel log for kills and Xid",
         "(APIServer pid=1) ERROR 11-21 09:30:12 [core_client.py:710] Engine core proc EngineCore died unexpectedly, shutting down client.",
         RUN,

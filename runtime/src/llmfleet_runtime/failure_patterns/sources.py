@@ -72,7 +72,7 @@ SOURCES: Final = (
     ),
     Pattern(
         Reason.MODEL_NOT_FOUND,
-        r"(?P<message>\S+ is not a valid git identifier \(branch name, tag name or commit id\)|Revision Not Found for url)",
+        r"(?P<message>\S{1,200} is not a valid git identifier \(branch name, tag name or commit id\)|Revision Not Found for url)",
         "correct the revision after the @ in spec.model.source: a branch, a tag or a commit of the repository",
         "OSError: v9 is not a valid git identifier (branch name, tag name or commit id) that exists for this model name.",
         "transformers 5.19.0, utils/hub.py; huggingface_hub 2.4.0, utils/_http.py",
@@ -104,7 +104,7 @@ SOURCES: Final = (
     ),
     Pattern(
         Reason.MODEL_NOT_FOUND,
-        r"(?P<message>\S+ is not a local folder and is not a valid model identifier|404 Client Error|An error occurred \((?:404|NoSuchKey|NoSuchBucket)\))",
+        r"(?P<message>\S{1,200} is not a local folder and is not a valid model identifier|404 Client Error|An error occurred \((?:404|NoSuchKey|NoSuchBucket)\))",
         "correct spec.model.source; of a private model the host may say that it does not exist, until spec.model.credentials names a Secret with a token",
         "OSError: acme/none is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'",
         "transformers 5.19.0, utils/hub.py; huggingface_hub 2.4.0, utils/_http.py; botocore 1.44, errorfactory.py",
@@ -169,7 +169,7 @@ SOURCES: Final = (
     ),
     Pattern(
         Reason.MODEL_INCOMPLETE,
-        r"(?P<message>Couldn't instantiate the backend tokenizer|Can't load tokenizer for '[^']*'|\S+ does not appear to have a file named \S+[^. ])",
+        r"(?P<message>Couldn't instantiate the backend tokenizer|Can't load tokenizer for '[^']*'|\S{1,200} does not appear to have a file named \S+[^. ])",
         "the tokenizer's files are missing: put them beside the weights, or let spec.model.tokenizer name where they are",
         "ValueError: Couldn't instantiate the backend tokenizer from one of:",
         RUN,
