@@ -104,7 +104,8 @@ SOURCES: Final = (
     ),
     Pattern(
         Reason.MODEL_NOT_FOUND,
-        r"(?P<message>\S{1,200} is not a local folder and is not a valid model identifier|404 Client Error|An error occurred \((?:404|NoSuchKey|NoSuchBucket)\))",
+        r"(?P<message>\S{1,200} is not a local folder and is not a valid model identifier"
+        r"|404 Client Error|An error occurred \((?:404|NoSuchKey|NoSuchBucket)\))",
         "correct spec.model.source; of a private model the host may say that it does not exist, until spec.model.credentials names a Secret with a token",
         "OSError: acme/none is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'",
         "transformers 5.19.0, utils/hub.py; huggingface_hub 2.4.0, utils/_http.py; botocore 1.44, errorfactory.py",
