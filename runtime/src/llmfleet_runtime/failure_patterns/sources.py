@@ -50,7 +50,7 @@ SOURCES: Final = (
     ),
     Pattern(
         Reason.MODEL_ACCESS_DENIED,
-        r"(?P<message>You are trying to access a gated repo|Cannot access gated repo|Access to model \S+ is restricted)",
+        r"(?P<message>GatedRepoError: .*|You are trying to access a gated repo|Cannot access gated repo|Access to model \S+ is restricted)",
         "accept the model's licence at its host, and let spec.model.credentials name a Secret with a token of the account that did",
         "OSError: You are trying to access a gated repo.",
         "transformers 5.19.0, utils/hub.py; huggingface_hub 2.4.0, utils/_http.py",
@@ -72,7 +72,7 @@ SOURCES: Final = (
     ),
     Pattern(
         Reason.MODEL_NOT_FOUND,
-        r"(?P<message>\S{1,200} is not a valid git identifier \(branch name, tag name or commit id\)|Revision Not Found for url)",
+        r"(?P<message>\S{1,200} is not a valid git identifier \(branch name, tag name or commit id\)|RevisionNotFoundError: .*|Revision Not Found for url)",
         "correct the revision after the @ in spec.model.source: a branch, a tag or a commit of the repository",
         "OSError: v9 is not a valid git identifier (branch name, tag name or commit id) that exists for this model name.",
         "transformers 5.19.0, utils/hub.py; huggingface_hub 2.4.0, utils/_http.py",
