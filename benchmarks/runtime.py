@@ -93,11 +93,14 @@ class Server:
         began = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, env={**os.environ, **quiet, **ours}, stdout=log, stderr=log, start_new_session=True)
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() - began > START_SECONDS:
-                self.end()
-                sys.exit(f"error: the server does not answer:\n{self._log.read_text()[-5000:]}")
-            time.sleep(0.02)
+        try:
+            while not self._answers():
+                if self._process.poll() is not None or time.monotonic() - began > START_SECONDS:
+                    sys.exit(f"error: the server does not answer:\n{self._log.read_text()[-5000:]}")
+                time.sleep(0.02)
+        except BaseException:
+            self.end()
+            raise
         self.start_seconds = time.monotonic() - began
         self._api_server = self._process.pid if runtime is None else _children(self._process.pid)[0]
 
@@ -196,6 +199,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12, help="pairs of loads (default %(default)s)")
     parser.add_argument("--requests", type=int, default=800, help="requests of a load (default %(default)s)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Whatever ends us ends the servers too.
     starts: list[float] = []
     rounds: list[tuple[Round, Round]] = []
     with tempfile.TemporaryDirectory() as directory:
