@@ -48,7 +48,7 @@ def serving(directory: Path, http: str = "httptools", *, board: Board | None = N
         command = [str(vllm_environment.host_python()), "-P", str(SERVER), str(listening.fileno()), http, root_path]
         process = subprocess.Popen(command, env=variables, pass_fds=[listening.fileno()])
     try:
-        eventually(board.in_flight, lambda count: count is not None)
+        eventually(board.in_flight, lambda count: count is not None, within_seconds=60)
         yield Server(process, port, board)
     finally:
         process.kill()
