@@ -9,6 +9,7 @@ from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS
 from llmfleet.names import Reason
 from llmfleet.reconcile.conditions import Observation
 from llmfleet.reconcile.desired import Accepted, Installation, desired
+from llmfleet.reconcile.failures import Failure
 from llmfleet.reconcile.inputs import config_maps
 from llmfleet.reconcile.knowledge import Knowledge, Waiting
 from llmfleet.reconcile.replicas import Replica
@@ -32,13 +33,15 @@ def shown(
     replicas: Sequence[Replica] = (),
     rollout: RolloutStatus | None = None,
     loaded: Sequence[AdapterStatus] = (),
+    failure: Failure | None = None,
+    generation: int = 2,
     **fields: Any,
 ) -> dict[str, Any]:
-    metadata = {"name": "x", "namespace": "ns", "uid": "u", "generation": 2}
+    metadata = {"name": "x", "namespace": "ns", "uid": "u", "generation": generation}
     spec = {"model": {"source": source}} | fields
     raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": spec, "status": before}
     why = None if refusal is None else Waiting(Reason.INVALID, refusal)
-    seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), None, None, adapters=loaded)
+    seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), failure, None, adapters=loaded)
     decision = desired(raw, INSTALLATION, {})
     owner = Owner("ns", "x", "u")
     return status(
@@ -72,6 +75,22 @@ def test_times_move_on_flips_only() -> None:
     first = shown({}, "2026-01-01T00:00:00Z")
     later = {item["type"]: item["lastTransitionTime"][:7] for item in shown(first, "2026-02-02T00:00:00Z", ready=0)["conditions"]}
     assert later == {"Ready": "2026-02", "Reconciling": "2026-02", "Stalled": "2026-01", "Accepted": "2026-01", "Available": "2026-02"}
+
+
+def crashing(message: str, before: dict[str, Any], generation: int = 2) -> dict[str, Any]:
+    return shown(before, "2026-01-01T00:00:00Z", ready=0, failure=Failure(0, Reason.CRASH_LOOP, message, final=True), generation=generation)
+
+
+def test_an_engine_that_crashes_again_in_the_same_way_changes_nothing() -> None:
+    first = crashing("3.04 of 23.55 GiB are free", {})
+    assert crashing("3.11 of 23.55 GiB are free", first) == first
+    assert crashing("no space left", first) != first
+
+
+def test_numbers_of_another_generation_are_told() -> None:
+    first = crashing("lower spec.model.maxLength to 384", {})
+    ready = crashing("lower spec.model.maxLength to 640", first, generation=3)["conditions"][0]
+    assert ready["message"] == "lower spec.model.maxLength to 640"
 
 
 def test_a_refused_specification_keeps_what_runs() -> None:

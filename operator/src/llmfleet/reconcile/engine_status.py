@@ -4,7 +4,6 @@ Everything here holds still while nothing happens: replicas that differ by noise
 cause no write.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 from llmfleet import names
 from llmfleet.api.v1alpha1 import EngineStatus, LastFailure, Phase
 from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS
-from llmfleet.reconcile.failures import Ended, ended, how_ended, memory_limit
+from llmfleet.reconcile.failures import Ended, alike, ended, how_ended, memory_limit
 from llmfleet.reconcile.replicas import Replica
 from llmfleet.resources.blueprint import Manifest
 from llmfleet.scrape.report import Report, legible
@@ -131,11 +130,7 @@ def _failure(pod: str, told: Ended) -> LastFailure:
 
 def _alike(one: LastFailure, other: LastFailure) -> bool:
     """Whether both tell the same but for numbers: free memory is another at every attempt."""
-    return (one.pod, one.reason, one.state, _without_numbers(one.message)) == (other.pod, other.reason, other.state, _without_numbers(other.message))
-
-
-def _without_numbers(words: str) -> str:
-    return re.sub(r"\d+(?:\.\d+)?", "0", words)
+    return (one.pod, one.reason, one.state) == (other.pod, other.reason, other.state) and alike(one.message, other.message)
 
 
 def _read(before: Manifest) -> EngineStatus | None:

@@ -1,6 +1,7 @@
 """What is wrong with a pod, as one of a closed set of reasons and in the words of whoever noticed it."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ IMAGE_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImag
 
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 """Waiting reasons of a container that cannot be made (kubernetes, pkg/kubelet/kuberuntime): missing Secret, ConfigMap, key, command."""
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 UNCLASSIFIED = "Error"
 """The kubelet's reason where it knows none (kubernetes, pkg/kubelet/kuberuntime: a container that ended with any code but 0)."""
@@ -144,6 +147,11 @@ def reason_and_message(text: str) -> Ended | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     return Ended(reason, message, remedy, state)
+
+
+def alike(words: str, others: str) -> bool:
+    """Whether two messages of an engine say the same but for numbers: free memory and seconds are others at every attempt."""
+    return _NUMBER.sub("0", words) == _NUMBER.sub("0", others)
 
 
 def _legible(value: object) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 from llmfleet.api.v1alpha1 import AutoscalingStatus, Condition, Decision, Endpoint, LLMServiceStatus, RolloutStatus
 from llmfleet.api.v1alpha1.status import ModelStatus
 from llmfleet.autoscaling.demand import Demand, NoData
+from llmfleet.names import Reason
 from llmfleet.reconcile.conditions import Observation, facts
 from llmfleet.reconcile.desired import Accepted, Refused
 from llmfleet.reconcile.engine_status import engine_status
+from llmfleet.reconcile.failures import alike
 from llmfleet.reconcile.knowledge import Knowledge
 from llmfleet.reconcile.planned import plan_status
 from llmfleet.reconcile.replicas import Replica
@@ -92,12 +94,15 @@ def _conditions(seen: Observation, before: Manifest, generation: int, now: str) 
     for fact in facts(seen):
         value = "True" if fact.status else "False"
         last = previous.get(fact.type, {})
+        message = fact.message[:MAX_MESSAGE_CHARACTERS]
+        # An engine that crashes again and again in the same way causes no write: what it says differs in numbers alone.
+        crashing = fact.reason is Reason.CRASH_LOOP and (last.get("reason"), last.get("observedGeneration")) == (fact.reason, generation)
         shown.append(
             Condition(
                 type=fact.type,
                 status=value,
                 reason=fact.reason,
-                message=fact.message[:MAX_MESSAGE_CHARACTERS],
+                message=last["message"] if crashing and alike(message, last["message"]) else message,
                 last_transition_time=last["lastTransitionTime"] if last.get("status") == value else now,
                 observed_generation=generation,
             )
