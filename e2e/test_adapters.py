@@ -174,14 +174,14 @@ async def test_an_engine_that_starts_again_has_them_before_it_is_ready(fleet: Fl
     def again() -> bool:
         return _same_container(fleet, namespace) == (first[0], first[1] + 1)
 
-    await eventually(again, within_seconds=240, what="the engine has started again in the same pod")
+    await eventually(again, within_seconds=240, every_seconds=1, what="the engine has started again in the same pod")
     assert _served(fleet, pod) == {NAME, *FIRST, "poetic", "french"}
     assert _answers(fleet, fleet.url(NAME, namespace), "poetic", "french") == before
 
 
 async def test_a_new_replica_has_them_before_it_is_ready(fleet: Fleet, namespace: str, first: tuple[str, int]) -> None:
     fleet.kubectl.must("-n", namespace, "scale", f"llm/{NAME}", "--replicas=2")
-    await eventually(lambda: len(fleet.ready_engines(NAME, namespace)) == 2, within_seconds=240, what="the second replica answers")
+    await eventually(lambda: len(fleet.ready_engines(NAME, namespace)) == 2, within_seconds=240, every_seconds=1, what="the second replica answers")
     (new,) = [pod for pod in fleet.ready_engines(NAME, namespace) if pod["metadata"]["uid"] != first[0]]
     assert _served(fleet, new) == {NAME, *FIRST, "poetic", "french"}
     _answers(fleet, f"http://{new['status']['podIP']}:8000/v1", NAME, *FIRST, "poetic", "french")

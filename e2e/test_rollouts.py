@@ -63,7 +63,7 @@ async def _replaced(fleet: Fleet, namespace: str) -> tuple[set[str], int]:
         assert uids == {pod["metadata"]["uid"] for pod in ready}
         return len(uids) == 1 and before["metadata"]["uid"] not in uids
 
-    await eventually(over, within_seconds=300)
+    await eventually(over, within_seconds=300, every_seconds=1)
     fleet.wait_ready(NAME, namespace)
     return strategies, fewest
 
@@ -101,7 +101,7 @@ async def test_a_bad_specification_stops_at_its_first_pod_and_the_old_replica_se
     print(f"Ready: {json.dumps(await eventually(lambda: told(names.Reason.DEGRADED), within_seconds=120))}")
     assert len(fleet.engines(NAME, namespace)) == 2
     assert fleet.condition(NAME, namespace, "Available")["status"] == "True"
-    print(f"Ready: {json.dumps(await eventually(lambda: told(names.Reason.HELD), within_seconds=240))}")
+    print(f"Ready: {json.dumps(await eventually(lambda: told(names.Reason.HELD), within_seconds=240, every_seconds=1))}")
     held = _rollout(fleet, namespace)["held"]
     assert held["paused"], held
     assert "--no-such-flag" in held["message"], held
@@ -123,7 +123,7 @@ async def test_a_service_that_never_answered_is_given_up_after_three_failures(fl
         assert (ready["status"], ready["reason"]) == ("False", names.Reason.HELD), ready
         return ready
 
-    print(f"Ready: {json.dumps(await eventually(held, within_seconds=240))}")
+    print(f"Ready: {json.dumps(await eventually(held, within_seconds=240, every_seconds=1))}")
     await eventually(lambda: fleet.engines("never", namespace) == [], what="nothing more is tried")
     assert not _rollout(fleet, namespace, "never")["held"].get("paused", False)
     fleet.kubectl.must("-n", namespace, "delete", "llm", "never", "--cascade=foreground", "--timeout=60s")

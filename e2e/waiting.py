@@ -9,8 +9,13 @@ from typing import Any
 BETWEEN_LOOKS_SECONDS = 0.1
 
 
-async def eventually(look: Callable[[], Awaitable[object] | object], *, within_seconds: float = 30, what: str = "") -> Any:
-    """Look until `look` returns something true, and return that; AssertionErrors of `look` mean not yet."""
+async def eventually(
+    look: Callable[[], Awaitable[object] | object], *, within_seconds: float = 30, what: str = "", every_seconds: float = BETWEEN_LOOKS_SECONDS
+) -> Any:
+    """Look until `look` returns something true, and return that; AssertionErrors of `look` mean not yet.
+
+    Look seldom (`every_seconds`) where the look costs what is waited for: kubectl takes a tenth of a processor's second.
+    """
     deadline = time.monotonic() + within_seconds
     while True:
         seen: object
@@ -24,7 +29,7 @@ async def eventually(look: Callable[[], Awaitable[object] | object], *, within_s
             seen = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_seconds:g} s: {what or inspect.getsource(look).strip()}; last seen: {seen!r}")
-        await asyncio.sleep(BETWEEN_LOOKS_SECONDS)
+        await asyncio.sleep(every_seconds)
 
 
 async def throughout(look: Callable[[], Awaitable[object] | object], *, seconds: float) -> None:
