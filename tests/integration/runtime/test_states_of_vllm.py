@@ -111,7 +111,7 @@ def test_an_engine_that_hangs_is_not_alive_with_or_without_requests_and_ends_as_
         running = stream(launch, 1500)
         os.kill(engine, signal.SIGSTOP)
         reason = eventually(lambda: launch.get("/livez")[1].get("reason"), within_seconds=60)
-        assert reason.startswith("requests run, but the engine has made no step")
+        assert str(reason).startswith("requests run, but the engine has made no step")
         os.kill(engine, signal.SIGCONT)
         assert running.read().endswith(b"data: [DONE]\n\n")
         eventually(lambda: launch.status("/livez"), lambda status: status == 200)
