@@ -68,10 +68,13 @@ def test_a_hostile_gauge_is_refused_with_its_page() -> None:
 
 
 def test_requests_for_an_adapter_count() -> None:
-    """vLLM books them on the model's name, in the same gauges; which adapter they are for is in another metric."""
+    """The page of vLLM 0.32 with our middleware, two sequences at once and eight requests for the adapter `sql`: they are booked on the model's name."""
     page = """\
+llmfleet:requests_in_flight 8.0
 vllm:num_requests_running{engine="0",model_name="tiny"} 2.0
-vllm:num_requests_waiting{engine="0",model_name="tiny"} 5.0
-vllm:lora_requests_info{max_lora="4",running_lora_adapters="sql",waiting_lora_adapters="sql"} 1.7e+09
+vllm:num_requests_waiting{engine="0",model_name="tiny"} 6.0
+vllm:lora_requests_info{max_lora="1",running_lora_adapters="sql",waiting_lora_adapters="sql"} 1.7952797909296587e+09
 """
-    assert parse(page) == Queue(waiting=5, running=2)
+    assert parse(page) == Queue(waiting=6, running=2, arriving=0)
+    tokenised = page.replace(" 2.0", " 0.0").replace(" 6.0", " 0.0")
+    assert parse(tokenised) == Queue(waiting=0, running=0, arriving=8), "so it was half a second after they came"
