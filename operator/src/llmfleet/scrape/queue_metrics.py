@@ -10,7 +10,7 @@ IN_FLIGHT: Final = "llmfleet:requests_in_flight"
 """The runtime's own gauge on vLLM's page: requests from their first byte to the last of their answer (docs/engine-pod.md)."""
 
 PATH: Final = f"/metrics/?name[]={WAITING}&name[]={RUNNING}&name[]={IN_FLIGHT}"
-"""Only the three gauges, 531 bytes: of the two of vLLM alone 0.45 ms of the engine's event loop against 48 kB and 6 ms of the whole page (measured). Without the
+"""Only three gauges, 531 bytes: of the two of vLLM alone 0.45 ms of the engine's event loop against 48 kB and 6 ms of the whole page (measured). Without the
 slash before the question mark vLLM does not filter."""
 
 MAX_BYTES: Final = 64 * 1024
