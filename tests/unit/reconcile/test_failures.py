@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from llmfleet.names import Reason
+from llmfleet.reconcile import remedies
 from llmfleet.reconcile.failures import Ended, reason_and_message, worst
 
 
@@ -210,3 +211,24 @@ def test_a_container_that_cannot_be_made_says_what_to_do() -> None:
         assert found is not None
         assert found.message.startswith(f"container engine: {words}; ")
         assert remedy in found.message
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ('pods "x-engine-5b-{}" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1', "ResourceQuota"),
+        ('pods "x-engine-5b-{}" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes', "profile of the namespace"),
+        ('pods "x-engine-5b-{}" is forbidden: maximum cpu usage per Container is 2, but limit is 4', "LimitRange"),
+        ('pods "x-engine-5b-{}" is forbidden: no PriorityClass with name high was found', "priorityClassName"),
+        ('pods "x-engine-5b-{}" is forbidden: error looking up service account ns/x: serviceaccount "x" not found', "serviceAccountName"),
+        ('admission webhook "policy.example" denied the request: no images of strangers', "the policy behind that webhook"),
+    ],
+)
+def test_why_no_pod_can_be_made_is_told_without_its_name_and_with_what_to_do(words: str, remedy: str) -> None:
+    told = remedies.with_creation(words.format("abcde"))
+    assert told == remedies.with_creation(words.format("fghij"))
+    assert remedy in told
+
+
+def test_what_nobody_knows_of_is_told_as_it_is() -> None:
+    assert remedies.with_creation("the unknown") == "the unknown"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from llmfleet.api.v1alpha1.status import MAX_ROLLOUT_CHARACTERS, AdapterStatus, CacheStatus
 from llmfleet.names import ConditionType, Reason
 from llmfleet.reconcile.adapters import summary
+from llmfleet.reconcile import remedies
 from llmfleet.reconcile.apply import Problem
 from llmfleet.reconcile.failures import Failure
 from llmfleet.reconcile.knowledge import Waiting
@@ -111,7 +112,7 @@ def _ready(seen: Observation) -> Fact:
     if seen.failure is not None:
         return no(seen.failure.reason, seen.failure.message)
     if progress.refused is not None:
-        return no(Reason.POD_REFUSED, progress.refused)
+        return no(Reason.POD_REFUSED, remedies.with_creation(progress.refused))
     if progress.updated < progress.existing:
         return no(Reason.ROLLING_OUT, f"{_of(progress.updated, progress.wanted)} of the current specification")
     if progress.existing > progress.wanted:

@@ -64,6 +64,19 @@ _REFUSED: Final = (
 """Reasons and messages of pods that failed as a whole (kubernetes, pkg/kubelet/eviction, pkg/kubelet/lifecycle, pkg/kubelet/nodeshutdown), and what to do."""
 
 
+_CREATION: Final = (
+    (r"exceeded quota", "raise the ResourceQuota of the namespace, or lower spec.replicas, spec.autoscaling.maxReplicas or the requests in spec.template.spec"),
+    (r"violates PodSecurity", "leave out what spec.template.spec adds beyond the profile of the namespace, or label the namespace for another one"),
+    (r"usage per (?:Container|Pod)", "the LimitRange of the namespace forbids it: change it, or the requests and limits in spec.template.spec"),
+    (r"no PriorityClass", "create the PriorityClass, or correct spec.template.spec.priorityClassName"),
+    (r"error looking up service account|serviceaccount \S+ not found", "create the account, or leave serviceAccountName out of spec.template.spec"),
+    (r"denied the request", "the policy behind that webhook forbids it: change the policy, or what it names in spec.template.spec"),
+)
+"""What admission says of the pods that a workload's controller makes (kubernetes, plugin/pkg/admission), and what to do."""
+
+_NAMED_POD: Final = re.compile(r'pods "[^"]*" is forbidden')
+
+
 def of_image(container: str, words: str) -> str:
     """Return why an image cannot be pulled, as far as the kubelet's words tell, and what to do; the same for both faces of a failed pull."""
     meaning = next((f" ({meaning})" for pattern, meaning in _PULLS if re.search(pattern, words, re.IGNORECASE)), "")
@@ -86,6 +99,12 @@ def of_scheduling(pod: Manifest, words: str) -> str:
     selector = _selector(pod)
     remedies = [remedy.format(selector=selector) for pattern, remedy in _SCHEDULING if re.search(pattern, words)]
     return "".join(f"; {remedy}" for remedy in (*_insufficient(pod, words), *remedies))
+
+
+def with_creation(words: str) -> str:
+    """Return the words of a controller that cannot make pods, without the pod's name, which is another at every attempt, and what to do."""
+    said = _NAMED_POD.sub("a pod is forbidden", words)
+    return said + next((f"; {remedy}" for pattern, remedy in _CREATION if re.search(pattern, words)), "")
 
 
 def of_refusal(words: str) -> str:
