@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from llmfleet.api.v1alpha1.status import MAX_ROLLOUT_CHARACTERS, AdapterStatus, CacheStatus
 from llmfleet.names import ConditionType, Reason
-from llmfleet.reconcile.adapters import summary
 from llmfleet.reconcile import remedies
+from llmfleet.reconcile.adapters import summary
 from llmfleet.reconcile.apply import Problem
 from llmfleet.reconcile.failures import Failure
 from llmfleet.reconcile.knowledge import Waiting
