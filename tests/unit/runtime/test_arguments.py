@@ -1,6 +1,6 @@
 import pytest
 
-from llmfleet_runtime.arguments import api_key, max_sequences, redacted, secrets
+from llmfleet_runtime.arguments import api_key, max_sequences, model, redacted, secrets, value
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,32 @@ def test_the_key_of_the_arguments_is_the_one_that_vllm_takes() -> None:
 
 def test_secret_values_are_known_so_that_no_message_repeats_them() -> None:
     assert secrets(["--api-key", "sk-1", "sk-2", "--hf-token=hf_x", "--port", "8000"]) == ["sk-1", "sk-2", "hf_x"]
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        (["--tensor-parallel-size", "2"], "2"),
+        (["--tensor_parallel_size=2"], "2"),
+        (["-tp", "2"], "2"),
+        (["-tp", "2", "--tensor-parallel-size=4"], "4"),
+        (["--tensor-parallel-size"], None),
+        (["--tensor-parallel-size-of-another=2"], None),
+        ([], None),
+    ],
+)
+def test_an_option_is_found_under_each_of_its_names(written: list[str], found: str | None) -> None:
+    assert value(["vllm", "serve", "m", *written], "--tensor-parallel-size", "-tp") == found
+
+
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        (["vllm", "serve", "/m", "--port=1"], "/m"),
+        (["vllm", "serve", "--model", "/m"], "/m"),
+        (["vllm", "serve", "--port=1"], None),
+        (["python", "-c", "pass"], None),
+    ],
+)
+def test_the_model_is_the_word_behind_serve(command: list[str], found: str | None) -> None:
+    assert model(command) == found
