@@ -51,6 +51,7 @@ def test_nothing_of_the_package_that_needs_libraries_is_in_it(archive: Path) -> 
     with zipfile.ZipFile(archive) as content:
         names = content.namelist()
     assert "llmfleet_runtime/launcher.py" in names
+    assert "llmfleet_runtime/failure_patterns/memory.py" in names
     assert [name for name in names if "/model" in name or "__pycache__" in name] == []
 
 
