@@ -193,6 +193,11 @@ def test_what_pydantic_refuses_is_told_with_the_field() -> None:
     assert failure.remedy.startswith("correct nonsense in the JSON")
 
 
+def test_what_only_follows_from_an_end_is_not_its_cause() -> None:
+    lines = errors("asyncio.exceptions.CancelledError", "KeyError: 'rope_theta'", "ERROR:    Application startup failed. Exiting.")
+    assert classify(1, lines).message == "KeyError: 'rope_theta'"
+
+
 def test_the_first_cause_counts_where_one_leads_to_another() -> None:
     lines = errors(
         "(Worker pid=3) ERROR 11-21 16:00:00 [multiproc_executor.py:953] WorkerProc failed to start.",
