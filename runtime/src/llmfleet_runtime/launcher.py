@@ -21,7 +21,7 @@ from llmfleet_runtime.drain import until_idle
 from llmfleet_runtime.engine_api import EngineApi
 from llmfleet_runtime.engine_command import engine_command
 from llmfleet_runtime.failure_patterns import Reason
-from llmfleet_runtime.failures import Failure, classify, remedy_of, write_termination_message
+from llmfleet_runtime.failures import Failure, classify, remedy_of, steady, without_secrets, write_termination_message
 from llmfleet_runtime.lifecycle import Lifecycle, State
 from llmfleet_runtime.measured_memory import MeasuredMemory
 from llmfleet_runtime.output import ErrorLines, pump
@@ -179,9 +179,10 @@ class Launcher:
 
     def _start_timeout(self, watch: Watch) -> Failure:
         hung = self._start_up.present()
-        said = f"; {watch.refusal}" if hung.phase is Phase.WARMING else ""
+        _log.warning("the phase %s has lasted for %.0f s", hung.phase, hung.seconds)
+        said = f"; {steady(without_secrets(watch.refusal))}" if hung.phase is Phase.WARMING else ""
         within = f"no answer within {self._settings.start_timeout_seconds:g} s of the start"
-        return _failure(Reason.START_TIMEOUT, f"{within}, the last {hung.seconds:.0f} s in the phase {hung.phase}{said}")
+        return _failure(Reason.START_TIMEOUT, f"{within}, which has come to the phase {hung.phase}{said}")
 
     async def _drain(self, watch: Watch, board: Board) -> None:
         """Wait until the requests are done, within the limits of time, of patience and of the engine's life; count those that are cut."""

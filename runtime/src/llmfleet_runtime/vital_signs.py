@@ -67,7 +67,7 @@ class VitalSigns:
         if cpu_seconds is None or self._silent_cpu_seconds is None or silent_seconds <= self._stall_timeout_seconds:
             return
         if cpu_seconds - self._silent_cpu_seconds < SILENT_SHARE * silent_seconds:
-            self._hangs = f"vLLM's server has not answered for {silent_seconds:.0f} s and used no processor in that time"
+            self._hangs = f"vLLM's server has not answered for more than {self._stall_timeout_seconds:g} s and used no processor in that time"
 
     def steps_observed(self, running: float, steps: float | None, in_flight: int | None = None) -> None:
         """Requests running by vLLM's gauge, engine steps made since the start (None where the engine does not count them), and requests by our own count.
@@ -109,13 +109,14 @@ class VitalSigns:
 
     @property
     def dead(self) -> Death | None:
-        """Why the engine must be restarted; None while it lives."""
+        """Why the engine must be restarted, in the same words each time; None while it lives."""
+        limit = f"{self._stall_timeout_seconds:g} s"
         if self._dead_answers >= DEAD_ANSWERS:
             return Death(Reason.ENGINE_DIED, "vLLM says that its engine is dead: /health answers 503")
         if self._still_seconds > self._stall_timeout_seconds:
-            return Death(Reason.ENGINE_STALLED, f"requests run, but the engine has made no step for {self._still_seconds:.0f} s")
+            return Death(Reason.ENGINE_STALLED, f"requests run, but the engine has made no step for more than {limit}")
         if self._trial_failed is not None:
-            return Death(Reason.ENGINE_STALLED, f"the engine has made no step for {self._doubtful_seconds:.0f} s, also not for our own: {self._trial_failed}")
+            return Death(Reason.ENGINE_STALLED, f"the engine has made no step for more than {limit}, also not for a request of our own: {self._trial_failed}")
         if self._hangs is not None:
             return Death(Reason.ENGINE_STALLED, self._hangs)
         return None

@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 FAKE_VLLM: Final = Path(__file__).parent / "fake_vllm.py"
 SOURCE: Final = Path(__file__).parents[3] / "runtime/src"
-PATIENCE_SECONDS: Final = 15.0
+PATIENCE_SECONDS: Final = 60.0
+"""For a machine that does much else; an idle one needs a second."""
 
 
 def eventually(what: Callable[[], T], until: Callable[[T], bool] = bool, *, within_seconds: float = PATIENCE_SECONDS) -> T:

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.integration.runtime.launched import Launched, eventually, launched
+from tests.integration.runtime.launched import PATIENCE_SECONDS, Launched, eventually, launched
 
 LONG = ("--drain-timeout-seconds=60",)
 
@@ -125,7 +125,7 @@ def test_the_report_is_as_documented(tmp_path: Path) -> None:
 def test_the_launcher_s_own_metrics_are_prometheus_text(tmp_path: Path) -> None:
     with launched(tmp_path, "--counts") as launch:
         launch.until_ready()
-        with urllib.request.urlopen(f"http://127.0.0.1:{launch.port}/metrics", timeout=15) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{launch.port}/metrics", timeout=PATIENCE_SECONDS) as answer:
             assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
             page = answer.read().decode()
         assert 'llmfleet_launcher_state{state="Serving"} 1\n' in page
@@ -309,7 +309,7 @@ def test_an_engine_that_calls_itself_dead_while_draining_ends_the_drain(tmp_path
 def test_a_start_that_fails_passes_on_code_words_and_output(tmp_path: Path) -> None:
     words = "usage: vllm serve\nvllm serve: error: argument --dtype: invalid choice: 'sk-env'\n"
     with launched(tmp_path, f"--says={words}", "--exits=2", environment={"VLLM_API_KEY": "sk-env"}) as launch:
-        _, stderr = launch.process.communicate(timeout=15)
+        _, stderr = launch.process.communicate(timeout=PATIENCE_SECONDS)
         assert launch.exit_code() == 2
         assert told(launch) == ("InvalidArgument", "argument --dtype: invalid choice: '***'", "Starting", 2)
         assert words.encode() in stderr
@@ -360,7 +360,7 @@ def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_wrong_options_of_our_own_are_told_on_stderr_alone(tmp_path: Path) -> None:
     """The pod's terminationMessagePolicy makes the message of it."""
     with launched(tmp_path, options=("--no-such-option",)) as launch:
-        _, stderr = launch.process.communicate(timeout=15)
+        _, stderr = launch.process.communicate(timeout=PATIENCE_SECONDS)
         assert launch.exit_code() == 2
         assert b"--no-such-option" in stderr
         assert not launch.termination_log.exists()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.runtime.launched import Launched, eventually, launched
+from tests.integration.runtime.launched import PATIENCE_SECONDS, Launched, eventually, launched
 
 STOPS = [signal.SIGTERM, signal.SIGINT]
 LONG = "--drain-timeout-seconds=60"
@@ -59,7 +59,7 @@ def in_preflight(directory: Path) -> Iterator[Launched]:
 def test_a_signal_in_preflight_stops_before_anything_is_started(tmp_path: Path, number: int) -> None:
     with in_preflight(tmp_path) as launch:
         launch.signal(number)
-        _, stderr = launch.process.communicate(timeout=15)
+        _, stderr = launch.process.communicate(timeout=PATIENCE_SECONDS)
         assert stopped_cleanly(launch)
         assert b"state Starting" not in stderr
 
@@ -104,10 +104,10 @@ def test_a_server_killed_in_starting_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_start_that_hangs_is_ended_with_the_phase_in_which_it_hung(tmp_path: Path) -> None:
     line = "INFO 11-21 16:05:51 [cpu_model_runner.py:68] Starting to load model /models/tiny...\n"
-    with in_starting(tmp_path, f"--says={line}", options=("--start-timeout-seconds=1.5",)) as launch:
+    with in_starting(tmp_path, f"--says={line}", options=("--start-timeout-seconds=6",)) as launch:
         kill(tmp_path / "server", signal.SIGSTOP)
         assert ends(launch) == (1, "StartTimeout", "Starting")
-        assert "in the phase Weights" in launch.termination()["message"]
+        assert "come to the phase Weights" in launch.termination()["message"]
 
 
 # --- Warming -----------------------------------------------------------------------------------------------------------
@@ -142,10 +142,10 @@ def test_an_engine_killed_in_warming_is_a_failure_though_vllm_ends_with_0(tmp_pa
 
 @pytest.mark.parametrize("process", ["server", "core"])
 def test_a_warming_that_hangs_is_ended(tmp_path: Path, process: str) -> None:
-    with in_warming(tmp_path, "--start-timeout-seconds=2") as launch:
+    with in_warming(tmp_path, "--start-timeout-seconds=6") as launch:
         kill(tmp_path / process, signal.SIGSTOP)
         assert ends(launch) == (1, "StartTimeout", "Warming")
-        assert "in the phase Warming" in launch.termination()["message"]
+        assert "come to the phase Warming" in launch.termination()["message"]
 
 
 # --- Serving -----------------------------------------------------------------------------------------------------------
@@ -199,16 +199,16 @@ def test_an_engine_that_hangs_with_requests_is_not_alive_and_ends_as_stalled(tmp
 def test_an_engine_that_hangs_before_its_requests_come_is_found_by_a_request_of_ours(tmp_path: Path) -> None:
     with serving(tmp_path, options=(STALL, LONG)) as launch:
         kill(tmp_path / "core", signal.SIGSTOP)
-        connection = http.client.HTTPConnection("127.0.0.1", launch.engine_port, timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", launch.engine_port, timeout=PATIENCE_SECONDS)
         connection.request("POST", "/v1/completions", '{"model": "tiny", "max_tokens": 1}')
         eventually(lambda: launch.status("/livez"), lambda status: status == 503)
-        assert "not for our own" in launch.get("/livez")[1]["reason"]
+        assert "not for a request of our own" in launch.get("/livez")[1]["reason"]
         launch.signal()
         assert ends(launch) == (1, "EngineStalled", "Draining")
 
 
 def test_a_slow_client_is_no_reason_to_restart_an_engine(tmp_path: Path) -> None:
-    with serving(tmp_path, options=(STALL, LONG)) as launch:
+    with serving(tmp_path, options=("--stall-timeout-seconds=3", LONG)) as launch:
         launch.steer(shows_streams=False)
         launch.open_stream()
         asked = launch.steer()["asked"].count("POST /v1/completions")
@@ -219,7 +219,7 @@ def test_a_slow_client_is_no_reason_to_restart_an_engine(tmp_path: Path) -> None
 def test_a_server_that_hangs_loses_its_traffic_and_is_not_alive(tmp_path: Path) -> None:
     with serving(tmp_path, options=(STALL, LONG)) as launch:
         kill(tmp_path / "server", signal.SIGSTOP)
-        eventually(lambda: launch.status("/livez"), lambda status: status == 503, within_seconds=40)
+        eventually(lambda: launch.status("/livez"), lambda status: status == 503)
         assert "used no processor" in launch.get("/livez")[1]["reason"]
         assert launch.status("/readyz") == 503
         launch.signal()
@@ -244,7 +244,7 @@ def in_draining(directory: Path, *engine: str, options: tuple[str, ...] = (LONG,
 def test_a_second_signal_in_draining_cuts_and_counts(tmp_path: Path, number: int) -> None:
     with in_draining(tmp_path) as launch:
         launch.signal(number)
-        _, stderr = launch.process.communicate(timeout=15)
+        _, stderr = launch.process.communicate(timeout=PATIENCE_SECONDS)
         assert stopped_cleanly(launch)
         assert b"1 requests in flight are cut: a second signal came" in stderr
 
@@ -266,7 +266,7 @@ def test_who_comes_when_the_engine_stops_is_sent_elsewhere(tmp_path: Path) -> No
     with in_draining(tmp_path, "--ignores-sigterm") as launch:
         launch.signal()
         eventually(lambda: launch.steer()["orders"], lambda orders: orders == 2)
-        connection = http.client.HTTPConnection("127.0.0.1", launch.engine_port, timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", launch.engine_port, timeout=PATIENCE_SECONDS)
         connection.request("POST", "/v1/completions", "{}")
         response = connection.getresponse()
         assert (response.status, response.getheader("Retry-After"), response.getheader("Connection")) == (503, "1", "close")

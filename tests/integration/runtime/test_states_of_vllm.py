@@ -105,7 +105,7 @@ def test_the_death_of_a_process_is_a_failure_though_vllm_ends_with_0(tmp_path: P
 
 
 def test_an_engine_that_hangs_is_not_alive_with_or_without_requests_and_ends_as_stalled(tmp_path: Path) -> None:
-    with vllm(tmp_path, "--stall-timeout-seconds=3") as launch:
+    with vllm(tmp_path, "--stall-timeout-seconds=5") as launch:
         serving(launch)
         engine = pid_of(launch, "EngineCore")
         running = stream(launch, 1500)
@@ -120,7 +120,7 @@ def test_an_engine_that_hangs_is_not_alive_with_or_without_requests_and_ends_as_
         os.kill(engine, signal.SIGSTOP)
         connection = http.client.HTTPConnection("127.0.0.1", launch.engine_port, timeout=60)
         connection.request("POST", "/v1/completions", json.dumps({"model": "tiny", "prompt": "The"}), {"Content-Type": "application/json"})
-        eventually(lambda: launch.get("/livez")[1].get("reason") or "", lambda reason: "not for our own" in reason, within_seconds=60)
+        eventually(lambda: launch.get("/livez")[1].get("reason") or "", lambda reason: "not for a request of our own" in reason, within_seconds=60)
         assert launch.report()["requests"]["running"] == 0, "which is why it takes a request of our own"
         launch.signal()
         assert ended(launch) == (1, "EngineStalled", "Draining")
