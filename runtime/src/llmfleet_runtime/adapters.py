@@ -140,11 +140,11 @@ class Adapters:
         """Every listed adapter, in the list's order."""
         return [self._of(item).shown for item in self._items or ()]
 
-    async def step(self) -> None:
-        """Bring what is loaded nearer to what is listed. Returns after STEP_SECONDS at the latest; what takes longer is gone on with by the next step."""
+    async def step(self, at_most_seconds: float = STEP_SECONDS) -> None:
+        """Bring what is loaded nearer to what is listed. What takes longer than this is gone on with by the next step."""
         if self._work is None:
             self._work = asyncio.create_task(self._pass())
-        done, _ = await asyncio.wait({self._work}, timeout=STEP_SECONDS)
+        done, _ = await asyncio.wait({self._work}, timeout=at_most_seconds)
         if done:
             work, self._work = self._work, None
             work.result()

@@ -32,6 +32,9 @@ REAL_REQUESTS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 NOT_THIS_KIND: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """Answers that say that the model is not of the kind asked for; any other refusal is one of the engine."""
 
+_HIDDEN_PATH: Final = "<path>"
+"""What vLLM shows of a path in its refusals (0.32)."""
+
 _WRAPPED: Final = re.compile(
     r"(?:Call to \w+ method failed: )?(?:Worker failed with error ')?(.*?)(?:', please check the stack trace above for the root cause)?", re.DOTALL
 )
@@ -150,7 +153,8 @@ class EngineApi:
 
     async def load_adapter(self, name: str, path: str) -> str | None:
         """Load an adapter; what vLLM says instead, or None when it is loaded. NoAnswer where it says nothing: it may be loaded, or not."""
-        return await self._administer("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+        refusal = await self._administer("/v1/load_lora_adapter", {"lora_name": name, "lora_path": path})
+        return None if refusal is None else refusal.replace(_HIDDEN_PATH, path)
 
     async def unload_adapter(self, name: str) -> str | None:
         """Take an adapter's name away, its requests go on; what vLLM says instead, or None when it is done."""

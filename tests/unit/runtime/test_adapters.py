@@ -39,11 +39,11 @@ class Pod:
     def to_fetch(self, name: str, digest: str) -> dict[str, Any]:
         return {"name": name, "path": str(self.fetched / digest), "source": f"hf://acme/{name}", "fetcher": 0}
 
-    async def step(self, *items: dict[str, Any], after_seconds: float = LATER) -> dict[str, State]:
+    async def step(self, *items: dict[str, Any], after_seconds: float = LATER, at_most_seconds: float = 100) -> dict[str, State]:
         if items:
             write_list(self.list, *items)
         self.clock.now += after_seconds
-        await self.adapters.step()
+        await self.adapters.step(at_most_seconds)
         return {adapter.name: adapter.state for adapter in self.adapters.states}
 
     def message(self, name: str) -> str:
@@ -124,6 +124,13 @@ async def test_what_vllm_refuses_fails_in_its_words_and_the_others_load(pod: Pod
     assert await pod.step(bad, pod.adapter("sql")) == {"bad": State.FAILED, "sql": State.LOADED}
     assert pod.message("bad") == "vLLM refuses it: vLLM does not yet support DoRA."
     assert pod.adapters.settled
+
+
+async def test_the_path_that_vllm_hides_is_shown(pod: Pod, engine: FakeEngine) -> None:
+    bad = pod.adapter("bad")
+    engine.refuses[bad["path"]] = (500, "<path> doesn't contain tensors")
+    await pod.step(bad)
+    assert pod.message("bad") == f"vLLM refuses it: {bad['path']} doesn't contain tensors"
 
 
 async def test_a_refusal_without_an_error_object_shows_the_status(pod: Pod, engine: FakeEngine) -> None:
@@ -268,8 +275,8 @@ async def test_without_a_list_nothing_is_unloaded_and_readiness_waits_a_while(po
 
 async def test_a_step_does_not_wait_for_a_slow_load(pod: Pod, engine: FakeEngine) -> None:
     engine.holds = asyncio.Event()
-    assert await pod.step(pod.adapter("sql")) == {"sql": State.LOADING}
-    assert await pod.step() == {"sql": State.LOADING}
+    assert await pod.step(pod.adapter("sql"), at_most_seconds=1) == {"sql": State.LOADING}
+    assert await pod.step(at_most_seconds=0) == {"sql": State.LOADING}
     assert engine.asked == ["load sql sql"]
     engine.holds.set()
     assert await pod.step() == {"sql": State.LOADED}
@@ -277,7 +284,7 @@ async def test_a_step_does_not_wait_for_a_slow_load(pod: Pod, engine: FakeEngine
 
 async def test_an_adapter_that_is_removed_while_it_is_loaded_is_unloaded_then(pod: Pod, engine: FakeEngine) -> None:
     engine.holds = asyncio.Event()
-    await pod.step(pod.adapter("sql"))
+    await pod.step(pod.adapter("sql"), at_most_seconds=1)
     write_list(pod.list)
     engine.holds.set()
     await pod.step()
