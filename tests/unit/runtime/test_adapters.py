@@ -273,9 +273,15 @@ async def test_without_a_list_nothing_is_unloaded_and_readiness_waits_a_while(po
 # --- Engines that are slow or silent --------------------------------------------------------------------------------
 
 
+async def until_asked(engine: FakeEngine) -> None:
+    while not engine.asked:  # noqa: ASYNC110 a server's task makes it so
+        await asyncio.sleep(0.01)
+
+
 async def test_a_step_does_not_wait_for_a_slow_load(pod: Pod, engine: FakeEngine) -> None:
     engine.holds = asyncio.Event()
-    assert await pod.step(pod.adapter("sql"), at_most_seconds=1) == {"sql": State.LOADING}
+    await pod.step(pod.adapter("sql"), at_most_seconds=0)
+    await until_asked(engine)
     assert await pod.step(at_most_seconds=0) == {"sql": State.LOADING}
     assert engine.asked == ["load sql sql"]
     engine.holds.set()
@@ -284,7 +290,8 @@ async def test_a_step_does_not_wait_for_a_slow_load(pod: Pod, engine: FakeEngine
 
 async def test_an_adapter_that_is_removed_while_it_is_loaded_is_unloaded_then(pod: Pod, engine: FakeEngine) -> None:
     engine.holds = asyncio.Event()
-    await pod.step(pod.adapter("sql"), at_most_seconds=1)
+    await pod.step(pod.adapter("sql"), at_most_seconds=0)
+    await until_asked(engine)
     write_list(pod.list)
     engine.holds.set()
     await pod.step()
