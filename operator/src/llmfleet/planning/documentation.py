@@ -50,8 +50,8 @@ it beside what vLLM measured after the start. Every figure of memory is for **on
   float32 are loaded in the served dtype. An online method leaves its own bytes in the parts that it converts: linear layers, experts, or both, never tables
   of tokens. Without files, weights are counted from the shapes of `config.json`, which is exact to half a percent for the common families. Loading leaves
   tables of rotary positions besides.
-- **Adapters**: `adapters.maxLoaded` places (4 where nothing is said), each as large as the largest adapter that may come: rank `adapters.maxRank` over every layer
-  that can have one. It is taken at the start, however many adapters there are.
+- **Adapters**: `adapters.maxLoaded` places (4 where nothing is said), each as large as the largest adapter that may come: rank `adapters.maxRank` over every
+  layer that can have one. It is taken at the start, however many adapters there are.
 - **Activations**: the largest of one layer over `maxBatchedTokens` tokens, of sampling for `maxSequences` requests (2 to 6 bytes per token of the vocabulary;
   up to 18 where the first model runner samples), and of the encoder of other inputs. Beside it stay what the encoder made, and the workspaces of experts, in
   which every token lies once per expert it goes to.
