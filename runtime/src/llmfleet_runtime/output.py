@@ -24,7 +24,8 @@ _PYDANTIC_TAIL: Final = re.compile(r" \[type=\w+, input_value=.*$")
 _GLOG: Final = re.compile(r"^\[?[EF]\d{4} \d\d:\d\d:\d\d\.\d+ +(?:\d+ )?\S+:\d+\] ?")
 _UVICORN: Final = re.compile(r"^ERROR: {2,}(?=\S)")
 _ERROR: Final = re.compile(
-    r"^(?:[\w.]*(?:Error|Exception|Interrupt)(?::|$)|\s*Value error, |(?:\S+ ){1,3}error: |Fatal Python error: |!+ Segfault encountered|\s+what\(\): )"
+    r"^(?:[\w.]*(?:Error|Exception|Interrupt)(?::|$)|\s*Value error, |(?:\S+ ){1,3}error: |Fatal Python error: |!+ Segfault encountered|\s+what\(\): |"
+    r"429 Too Many Requests|Cannot access gated repo|(?:Repository|Revision|Entry) Not Found for url)"
 )
 _OF_ENGINE: Final = re.compile(r"^(?:\((?:EngineCore|\w*Worker)|\[rank\d+\]:|\[?[EF]\d{4} )|Engine core proc |EngineDeadError|AsyncLLM output_handler")
 

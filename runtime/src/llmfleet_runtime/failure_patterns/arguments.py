@@ -247,7 +247,7 @@ OTHER_ARGUMENTS: Final = (
         "correct the field that renders the argument which the message names (docs/reference.md has the flag of each field), or the item of "
         "spec.engine.extraArgs",
         "  Value error, Sleep mode is not supported on current platform. [type=value_error, input_value=ArgsKwargs((), {})]",
-        RUN,
+        "vLLM 0.32.0, config/model.py; the words of any validator of its configuration",
     ),
     Pattern(
         Reason.INVALID_ARGUMENT,

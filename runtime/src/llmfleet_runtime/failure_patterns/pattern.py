@@ -6,7 +6,7 @@ from typing import Final
 from llmfleet_runtime.failure_patterns.reason import Reason
 
 RUN: Final = "run"
-"""Source of a line that vLLM 0.32.0 on the CPU, or torch 2.13.0 below it, wrote here; tests/integration/runtime/test_failure_patterns.py has most of them
+"""Source of a line that vLLM 0.32.0 on the CPU, or a library below it, wrote here; tests/integration/runtime/test_failure_patterns.py has most of them
 written again."""
 
 

@@ -52,30 +52,31 @@ SOURCES: Final = (
         Reason.MODEL_ACCESS_DENIED,
         r"(?P<message>GatedRepoError: .*|You are trying to access a gated repo|Cannot access gated repo|Access to model \S+ is restricted)",
         "accept the model's licence at its host, and let spec.model.credentials name a Secret with a token of the account that did",
-        "OSError: You are trying to access a gated repo.",
-        "transformers 5.19.0, utils/hub.py; huggingface_hub 2.4.0, utils/_http.py",
+        "huggingface_hub.errors.GatedRepoError: 403 Client Error. (Request ID: Root=1-69200000-0a1b2c3d4e5f60718293a4b5;0f1e2d3c)",
+        RUN,
     ),
     Pattern(
         Reason.MODEL_ACCESS_DENIED,
-        r"(?P<message>(?:40[13] Client Error|Invalid user token|Invalid credentials in Authorization header|Repository Not Found for url|NoCredentialsError"
+        r"(?P<message>(?:40[13] Client Error|Client error '40[13] \w+'|Invalid user token|Invalid credentials in Authorization header|NoCredentialsError"
         r"|Unable to locate credentials|An error occurred \((?:403|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch)\)).*)",
         "let spec.model.credentials name a Secret that may read it; without any, the host says the same of what is private and of what does not exist",
-        "huggingface_hub.errors.RepositoryNotFoundError: 401 Client Error. (Request ID: Root=1-69200000-0a1b2c3d4e5f60718293a4b5;0f1e2d3c)",
-        "huggingface_hub 2.4.0, utils/_http.py; botocore 1.44, errorfactory.py and exceptions.py",
+        "huggingface_hub.errors.HfHubHTTPError: Client error '401 Unauthorized' for url 'https://huggingface.co/acme/private/resolve/main/config.json' "
+        "(Request ID: Root=1-69200000-0a1b2c3d4e5f60718293a4b5;0f1e2d3c)",
+        RUN,
     ),
     Pattern(
         Reason.RATE_LIMITED,
         r"(?P<message>429 (?:Client Error|Too Many Requests)|you have reached your '\w+' rate limit|An error occurred \((?:503|SlowDown)\))",
         "fetch the model once with spec.model.cache instead of once for each replica, and let spec.model.credentials name a token, whose limits are higher",
-        "huggingface_hub.errors.HfHubHTTPError: 429 Client Error. (Request ID: Root=1-69200000-0a1b2c3d4e5f60718293a4b5;0f1e2d3c)",
-        "huggingface_hub 2.4.0, utils/_http.py; botocore 1.44, errorfactory.py",
+        "429 Too Many Requests for url: https://huggingface.co/api/models/acme/busy/tree/main?recursive=true&expand=false.",
+        RUN,
     ),
     Pattern(
         Reason.MODEL_NOT_FOUND,
         r"(?P<message>\S{1,200} is not a valid git identifier \(branch name, tag name or commit id\)|RevisionNotFoundError: .*|Revision Not Found for url)",
         "correct the revision after the @ in spec.model.source: a branch, a tag or a commit of the repository",
-        "OSError: v9 is not a valid git identifier (branch name, tag name or commit id) that exists for this model name.",
-        "transformers 5.19.0, utils/hub.py; huggingface_hub 2.4.0, utils/_http.py",
+        "huggingface_hub.errors.RevisionNotFoundError: 404 Client Error. (Request ID: Root=1-69200000-0a1b2c3d4e5f60718293a4b5;0f1e2d3c)",
+        RUN,
     ),
     Pattern(
         Reason.SOURCE_UNREACHABLE,
