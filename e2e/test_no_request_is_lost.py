@@ -122,7 +122,18 @@ async def test_a_killed_operator(fleet: Fleet, load: Load) -> None:
 async def test_an_upgraded_operator(fleet: Fleet, load: Load) -> None:
     before = _uids(_operators(fleet))
     chart = str(REPOSITORY / "charts" / "llmfleet")
-    upgrade = ("upgrade", RELEASE, chart, "--namespace", SYSTEM, "--reuse-values", "--set", "operator.resyncSeconds=299", "--wait", "--timeout=180s")
+    upgrade = (
+        "upgrade",
+        RELEASE,
+        chart,
+        "--namespace",
+        SYSTEM,
+        "--reuse-values",
+        "--set",
+        "operator.resyncSeconds=299",
+        "--wait",
+        f"--timeout={OVER_SECONDS}s",
+    )
     await _costs_nothing(load, "operator upgraded by Helm", lambda: fleet.helm(*upgrade), lambda: before.isdisjoint(_uids(_operators(fleet))))
 
 
