@@ -4,7 +4,7 @@ from hashlib import sha256
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmfleet_runtime.guard import ADMINISTRATION, OPEN_PATHS, Access, Guard, access
@@ -21,6 +21,8 @@ GUARDED = (
     "/classify",
     "/inference/v1/generate",
 )
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no finding."""
 METHODS = st.sampled_from(("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "get", "Head", "options", "QUERY", ""))
 
 
@@ -90,6 +92,7 @@ def test_a_root_path_is_taken_off_as_the_router_does() -> None:
         assert access("POST", path, "/llm/") is Access.ADMIN
 
 
+@UNTIMED
 @given(METHODS, st.text(max_size=30) | st.sampled_from(sorted(OPEN_PATHS)), st.sampled_from(("", "/llm", "/v1")))
 def test_a_path_is_open_only_when_the_list_has_it(method: str, path: str, root: str) -> None:
     if access(method, path, root) is Access.OPEN:
@@ -114,16 +117,19 @@ def disguised(draw: st.DrawFn, paths: tuple[str, ...]) -> str:
     return path
 
 
+@UNTIMED
 @given(METHODS, disguised(ADMINISTRATION))
 def test_no_spelling_gets_round_the_launchers_token(method: str, path: str) -> None:
     assert access(method, path, "") is Access.ADMIN
 
 
+@UNTIMED
 @given(METHODS, disguised(GUARDED))
 def test_no_spelling_gets_round_the_key(method: str, path: str) -> None:
     assert access(method, path, "") is not Access.OPEN
 
 
+@UNTIMED
 @given(st.text(max_size=40))
 def test_remembered_answers_are_the_same(path: str) -> None:
     long = path + "/" + "a" * 300
@@ -167,6 +173,7 @@ def test_the_launchers_token_is_asked_for_always() -> None:
             assert not any_guard.is_admin(shown)
 
 
+@UNTIMED
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), max_size=3), st.text(st.characters(codec="ascii")))
 def test_rules_arrive_as_they_were_sent(keys: list[str], token: str) -> None:
     sent = Guard.of(keys, token, 5)
