@@ -166,7 +166,7 @@ def test_adapters_are_loaded_before_the_engine_serves_and_while_it_does(tmp_path
         assert [(adapter["name"], adapter["state"]) for adapter in report["adapters"]] == [("sql", "Loaded"), ("gone", "Failed")]
         assert report["model"]["names"] == ["tiny", "sql"]
         wants("fr")
-        assert eventually(lambda: launch.steer()["adapters"], lambda loaded: "sql" not in loaded) == {"fr": str(tmp_path / "fr")}
+        eventually(lambda: launch.steer()["adapters"], lambda loaded: loaded == {"fr": str(tmp_path / "fr")})
 
 
 # --- The end that we were told ----------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def test_a_server_killed_in_starting_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_start_that_hangs_is_ended_with_the_phase_in_which_it_hung(tmp_path: Path) -> None:
     line = "INFO 11-21 16:05:51 [cpu_model_runner.py:68] Starting to load model /models/tiny...\n"
-    with in_starting(tmp_path, f"--says={line}", options=("--start-timeout-seconds=6",)) as launch:
+    with in_starting(tmp_path, f"--says={line}", options=("--start-timeout-seconds=10",)) as launch:
         kill(tmp_path / "server", signal.SIGSTOP)
         assert ends(launch) == (1, "StartTimeout", "Starting")
         assert "come to the phase Weights" in launch.termination()["message"]
