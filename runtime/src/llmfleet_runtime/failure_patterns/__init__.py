@@ -19,7 +19,7 @@ GENERIC: Final = (
     r"Engine core initialization failed|EngineCore failed to start|EngineCore encountered (?:a fatal error|an issue)|EngineDeadError|See root cause above|"
     r"WorkerProc (?:hit an exception|initialization failed|failed)|AsyncLLM output_handler failed|died unexpectedly|validation errors? for |"
     r"Dumping (?:input data|scheduler output|scheduler stats) |RuntimeError: cancelled|Invocation of \w+ method failed|direct cause of the following|"
-    r"^(?:Error retrieving file list: )?\d{3} Client Error\.|HfHubHTTPError: \(Request ID|"
+    r"^(?:Error retrieving file list: )?\d{3} Client Error\.|HfHubHTTPError: \(Request ID|HTTPStatusError: |"
     r"During handling of the above exception|^[\w.]*(?:CancelledError|KeyboardInterrupt)$|Application startup failed|Error saving model info cache"
 )
 """Lines that say that something went wrong, not what: told only where there is nothing better."""
