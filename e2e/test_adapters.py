@@ -108,8 +108,9 @@ def _answers(fleet: Fleet, base: str, *names: str) -> dict[str, str]:
 
 def _same_container(fleet: Fleet, namespace: str) -> tuple[str, int]:
     """The only replica's pod and how often its engine was started again: neither changes when adapters do."""
-    (pod,) = fleet.ready_engines(NAME, namespace)
-    return pod["metadata"]["uid"], _engine(pod)["restartCount"]
+    ready = fleet.ready_engines(NAME, namespace)
+    assert len(ready) == 1, [pod["metadata"]["name"] for pod in ready]
+    return ready[0]["metadata"]["uid"], _engine(ready[0])["restartCount"]
 
 
 def _engine(pod: Mapping[str, Any]) -> dict[str, Any]:

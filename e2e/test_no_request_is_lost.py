@@ -28,7 +28,7 @@ REQUESTS = int(os.environ.get("LLMFLEET_REQUESTS", "2000"))
 """Over all disruptions that may cost nothing."""
 CLIENTS = 24
 TOKENS = 5
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 0.6
 """Between an answer and the client's next request: two processors also have to start engines."""
 ENGINE = {
     "maxSequences": 16,
@@ -142,8 +142,9 @@ async def test_a_killed_engine_costs_only_what_it_was_working_on(fleet: Fleet, n
     (core,) = [process for process in _processes(fleet, victim, "engine") if _title(process).startswith("VLLM::EngineCore")]
 
     def back() -> bool:
-        (pod,) = [pod for pod in fleet.ready_engines(NAME, namespace) if pod["metadata"]["uid"] == victim["metadata"]["uid"]]
-        (container,) = [container for container in pod["status"]["containerStatuses"] if container["name"] == "engine"]
+        ready = {pod["metadata"]["uid"]: pod for pod in fleet.ready_engines(NAME, namespace)}
+        assert victim["metadata"]["uid"] in ready
+        (container,) = [status for status in ready[victim["metadata"]["uid"]]["status"]["containerStatuses"] if status["name"] == "engine"]
         return bool(container["restartCount"] > 0) and _replicas_are(fleet, namespace, 2)
 
     with load.during("engine killed (SIGKILL)", harmless=False) as phase:
