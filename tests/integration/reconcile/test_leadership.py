@@ -38,8 +38,10 @@ async def _changes(leader: Operator, kubectl: Kubectl, namespace: str, before: l
     await eventually(lambda: len(leader.writes(namespace)) > len(before), what="the new leader goes on")
     after = await quiet(leader, namespace)
     new = after[len(before) :]
-    assert _by(leader, new) == ["patch deployments one-engine 200", "patch llmservices/status one 200"]
-    assert len(new) == 2, "only the leader writes"
+    workload, status = "patch deployments one-engine 200", "patch llmservices/status one 200"
+    # How many statuses follow a rollout step by step depends on the cluster's pace; test_writes bounds them.
+    assert [write for write in _by(leader, new) if write != status] == [workload]
+    assert len(_by(leader, new)) == len(new), "only the leader writes"
     return after
 
 
