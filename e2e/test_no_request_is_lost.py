@@ -28,7 +28,7 @@ REQUESTS = int(os.environ.get("LLMFLEET_REQUESTS", "2000"))
 """Over all disruptions that may cost nothing."""
 CLIENTS = 24
 TOKENS = 5
-PAUSE_SECONDS = 0.6
+PAUSE_SECONDS = 1.5
 """Between an answer and the client's next request: two processors also have to start engines."""
 ENGINE = {
     "maxSequences": 16,
