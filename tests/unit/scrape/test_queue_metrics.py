@@ -35,7 +35,7 @@ def test_a_gauge_that_is_absent_is_not_zero() -> None:
         parse("")
 
 
-@pytest.mark.parametrize("value", ["NaN", "+Inf", "-1", "many", ""])
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-1", "1e308", "2e9", "many", ""])
 def test_what_is_no_number_of_requests_is_refused(value: str) -> None:
     with pytest.raises(MalformedMetricsError, match="not a number of requests"):
         parse(f"vllm:num_requests_waiting {value}\nvllm:num_requests_running 1\n")

@@ -151,3 +151,10 @@ def test_texts_are_made_legible() -> None:
 def test_what_is_no_object_is_refused(content: bytes) -> None:
     with pytest.raises(MalformedReportError):
         parse(content)
+
+
+@pytest.mark.parametrize("number", [2**53, 10**400])
+def test_a_number_that_no_status_can_hold_is_none(number: int) -> None:
+    report = read({"limits": {"maxSequences": number}, "kvCache": {"tokens": number}, "memory": {"weightsBytes": number, "kvCacheBytes": number}})
+    assert report == Report()
+    assert read({"kvCache": {"tokens": 2**53 - 1}}) == Report(kv_tokens=2**53 - 1)

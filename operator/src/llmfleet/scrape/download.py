@@ -6,13 +6,10 @@ from typing import Final
 import aiohttp
 
 from llmfleet.scrape.engine import Target, get
-from llmfleet.scrape.report import PATH, document_of
+from llmfleet.scrape.report import LARGEST, PATH, document_of
 
 MAX_BYTES: Final = 16 * 1024
 """Most that is read of an answer, which has some hundred bytes."""
-
-_LARGEST: Final = 2**53 - 1
-"""8 PiB; whoever reports more reports nothing."""
 
 _GIB: Final = 1024**3
 _MIB: Final = 1024**2
@@ -52,7 +49,7 @@ def parse(content: bytes) -> Progress:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST else None
 
 
 def _size(size_bytes: int) -> str:

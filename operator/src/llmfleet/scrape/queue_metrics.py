@@ -16,6 +16,9 @@ slash before the question mark vLLM does not filter."""
 MAX_BYTES: Final = 64 * 1024
 """Most that is read of an answer: the gauges of hundreds of engines fit, and so does the whole page of an engine that does not filter."""
 
+MAX_REQUESTS: Final = 10**9
+"""Of a gauge: more than any server has; the words about a demand must fit the status."""
+
 
 class MalformedMetricsError(ValueError):
     """The answer is not the page that vLLM gives; the message says what is missing or wrong."""
@@ -66,6 +69,6 @@ def _count(line: str, value: str) -> float:
         number = float(value)
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and number >= 0):
+    if not 0 <= number <= MAX_REQUESTS:
         raise MalformedMetricsError(f"not a number of requests: {line[:200]}")
     return number

@@ -36,6 +36,9 @@ MAX_ADAPTERS: Final = 256
 MAX_SECONDS: Final = 10**7
 """Of a phase: 115 days; whoever reports more reports nothing."""
 
+LARGEST: Final = 2**53 - 1
+"""Of every other number: 8 PiB, and exact in every reader of JSON. The API server stores no whole number of more than 64 bits."""
+
 STARTED: Final = ("Serving", "Draining")
 """States in which the start is over and its phases grow no more."""
 
@@ -138,9 +141,9 @@ def _at(document: Mapping[str, object], part: str, field: str) -> object:
 
 
 def _count(document: Mapping[str, object], part: str, field: str) -> int | None:
-    """A number above 0; in place of anything else None."""
+    """A number above 0 that can be stored; in place of anything else None."""
     value = _at(document, part, field)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST else None
 
 
 def _text(value: object, characters: int) -> str | None:
