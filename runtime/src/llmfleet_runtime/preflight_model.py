@@ -19,6 +19,9 @@ CONFIGURATIONS: Final = ("config.json", "params.json", "*.gguf")
 INDEX: Final = "model.safetensors.index.json"
 """Names the file of every tensor."""
 
+MISTRAL: Final = ("consolidated*.safetensors", "consolidated.safetensors.index.json")
+"""Weights and index in Mistral's own format, which vLLM prefers without a --load-format: it then looks at no others (model_loader/default_loader.py, 0.32)."""
+
 WEIGHTS: Final = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
 """What vLLM loads without a --load-format of its own kind (model_loader/default_loader.py, 0.32)."""
 
@@ -52,15 +55,18 @@ def _of_directory(path: Path, command: Sequence[str]) -> Refusal | None:
     list(path.iterdir())  # A directory that may not be read looks empty to glob.
     if arguments.value(command, "--hf-config-path") is None and not any(_found(path, CONFIGURATIONS)):
         return Refusal(Reason.MODEL_INCOMPLETE, f"{path} has no config.json")
-    if arguments.value(command, "--load-format") not in PLAIN_FORMATS:
+    load_format = arguments.value(command, "--load-format")
+    if load_format not in PLAIN_FORMATS:
         return None
     if not any(_found(path, WEIGHTS)):
         return Refusal(Reason.MODEL_INCOMPLETE, f"{path} has no weights ({', '.join(WEIGHTS)})")
-    shards = list(path.glob("*.safetensors"))
+    mistral = load_format in (None, "auto") and any(path.glob(MISTRAL[0]))
+    pattern, index = MISTRAL if mistral else ("*.safetensors", INDEX)
+    shards = list(path.glob(pattern))
     try:
-        names = _indexed(path / INDEX) if shards and (path / INDEX).exists() else [shard.name for shard in shards]
+        names = _indexed(path / index) if shards and (path / index).exists() else [shard.name for shard in shards]
     except ValueError:
-        return Refusal(Reason.MODEL_INCOMPLETE, f"{path / INDEX} is cut short or no index")
+        return Refusal(Reason.MODEL_INCOMPLETE, f"{path / index} is cut short or no index")
     bad = [name for name in names if not (path / name).is_file() or not (path / name).stat().st_size]
     if not bad:
         return None

@@ -100,6 +100,27 @@ def test_an_index_of_a_kind_that_is_not_there_is_passed_over(model: Path) -> Non
     assert looked(model) is None
 
 
+def test_mistral_s_own_format_is_looked_at_alone_as_vllm_does(model: Path) -> None:
+    """A repository may have the same weights twice; its fetched copy has Mistral's and the index of both."""
+    for shard in SHARDS:
+        (model / shard).unlink()
+    (model / "consolidated.safetensors").write_text("weights")
+    assert looked(model) is None
+    assert looked(model, "--load-format=hf") is not None
+    (model / "consolidated.safetensors").write_bytes(b"")
+    assert looked(model) == Refusal(Reason.MODEL_INCOMPLETE, f"consolidated.safetensors of 1 files of {model} is missing or empty")
+
+
+def test_a_missing_shard_of_mistral_s_own_format_is_named(model: Path) -> None:
+    (model / "consolidated-00001-of-00002.safetensors").write_text("weights")
+    (model / "consolidated.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"a": "consolidated-00001-of-00002.safetensors", "b": "consolidated-00002-of-00002.safetensors"}})
+    )
+    refusal = looked(model)
+    assert refusal is not None
+    assert "consolidated-00002-of-00002.safetensors of 2 files" in refusal.message
+
+
 @pytest.mark.parametrize("load_format", ["dummy", "sharded_state", "runai_streamer", "tensorizer"])
 def test_formats_with_files_of_their_own_are_left_to_vllm(model: Path, load_format: str) -> None:
     for shard in SHARDS:
