@@ -22,6 +22,9 @@ DEFAULT_UTILIZATION: Final = 0.92
 JETSON: Final = (Path("/etc/nv_tegra_release"), Path("/sys/class/tegra-firmware"))
 """Jetson boards have no NVML; vLLM knows them by these (platforms/cuda.py)."""
 
+MPS: Final = "CUDA_MPS_PIPE_DIRECTORY"
+"""Set in containers that share a device through NVIDIA's MPS (its device plugin, GKE): CUDA then counts a container's share, and NVML the whole device."""
+
 _GIB: Final = 1024**3
 
 Read = Callable[[], Sequence[nvml.Device]]
@@ -52,7 +55,9 @@ def look(settings: Settings, library: Any, *, clock: Callable[[], float] = time.
         used = found[:wanted]  # vLLM takes the first ones.
         if (refusal := _unable(used, settings.minimum_capability)) is not None:
             return refusal
-        if (refusal := _busy(used, settings.command)) is None or clock() >= until:
+        if settings.environment.get(MPS) or (refusal := _busy(used, settings.command)) is None:
+            return None
+        if clock() >= until:
             return refusal
         sleep(LOOK_SECONDS)
 

@@ -121,6 +121,14 @@ def test_without_a_share_it_is_vllm_s_own() -> None:
     assert "--gpu-memory-utilization 0.92" in refusal.message
 
 
+def test_a_share_of_a_device_is_not_measured_by_the_whole_device() -> None:
+    """Under MPS the driver's library shows what all who share the device have, and CUDA the share that vLLM reckons with."""
+    library = FakeNvml(Gpu(free_bytes=10 * GIB, capability=(7, 5)))
+    shared = {"CUDA_MPS_PIPE_DIRECTORY": "/mps/nvidia.com/gpu/pipe"}
+    assert looked(library, settings(environment=shared)) is None
+    assert looked(library, settings(environment=shared, minimum_capability=(8, 0))) is not None
+
+
 def test_memory_that_is_being_given_back_is_waited_for() -> None:
     library = FakeNvml(Gpu(free_bytes=0))
 
