@@ -28,7 +28,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 def directories_are_writable(settings: Settings) -> Refusal | None:
     """Whether vLLM can keep caches and settings below HOME, its compiled code in VLLM_CACHE_ROOT, sockets and scratch files in the temporary directory."""
-    for name, path in _directories(settings.environment, hub=not (arguments.model(settings.command) or "/").startswith("/")):
+    for name, path in _directories(settings.environment, arguments.model(settings.command) or "/"):
         if (refusal := _refused(name, path)) is not None:
             return refusal
     return None
@@ -48,11 +48,12 @@ def shared_memory_suffices(settings: Settings) -> Refusal | None:
     return Refusal(Reason.SHARED_MEMORY_TOO_SMALL, f"{directory} has {free_mib} MiB free, and the message queues of {of_ranks} {need_mib} MiB")
 
 
-def _directories(environment: Mapping[str, str], *, hub: bool) -> list[tuple[str, Path]]:
+def _directories(environment: Mapping[str, str], model: str) -> list[tuple[str, Path]]:
     named = [("HOME", environment.get("HOME")), ("TMPDIR", environment.get("TMPDIR") or tempfile.gettempdir())]
     named.append(("VLLM_CACHE_ROOT", environment.get("VLLM_CACHE_ROOT")))
-    if hub and environment.get("HF_HUB_OFFLINE", "0").lower() not in ("1", "true", "yes", "on"):  # A cache that is only read may be read-only.
-        named.append(("HF_HOME", environment.get("HF_HOME")))
+    hub, offline = environment.get("HF_HOME"), environment.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+    if hub and not model.startswith("/") and not offline and not Path(hub, "hub", f"models--{model.replace('/', '--')}").exists():
+        named.append(("HF_HOME", hub))  # A cache that has the model is only read, and may be read-only.
     return [(name, Path(value)) for name, value in named if value]
 
 

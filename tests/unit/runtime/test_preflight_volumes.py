@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,17 @@ def test_a_hub_s_cache_is_written_only_where_the_hub_is_asked() -> None:
     assert writable("/m", HF_HOME="/proc/self") is None
     assert writable("acme/tiny", HF_HOME="/proc/self", HF_HUB_OFFLINE="1") is None
     assert writable("acme/tiny", HF_HOME="/proc/self") is not None
+
+
+def test_a_hub_s_cache_that_has_the_model_may_be_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(**_: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    (tmp_path / "hub/models--acme--tiny").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    monkeypatch.setattr(tempfile, "gettempdir", str)
+    assert writable("acme/tiny", HF_HOME=str(tmp_path)) is None
+    assert writable("acme/other", HF_HOME=str(tmp_path)) is not None
 
 
 def _statvfs(free_bytes: int, blocks: int = 1000) -> Callable[[object], Any]:
