@@ -76,8 +76,11 @@ class ErrorLines:
             if error is None:
                 return
             self._forget_old()
+            by_engine = _OF_ENGINE.search(_ANSI.sub("", line)) is not None
+            if len(self._kept) == KEPT_LINES and self._serving and by_engine:  # Bad requests, however many, must not keep out why the engine ends.
+                self._forget_one_of_a_request()
             if len(self._kept) < KEPT_LINES:
-                self._kept.append((self._clock(), _OF_ENGINE.search(_ANSI.sub("", line)) is not None, error))
+                self._kept.append((self._clock(), by_engine, error))
 
     def serving(self) -> None:
         """The start has succeeded: its errors were none, and from now on only recent ones explain an end."""
@@ -94,6 +97,10 @@ class ErrorLines:
             self._forget_old()
             of_engine = [line for _, by_engine, line in self._kept if by_engine]
             return of_engine if self._serving and of_engine else [line for _, _, line in self._kept]
+
+    def _forget_one_of_a_request(self) -> None:
+        if (found := next((kept for kept in self._kept if not kept[1]), None)) is not None:
+            self._kept.remove(found)
 
     def _forget_old(self) -> None:
         while self._serving and self._kept and self._clock() - self._kept[0][0] > RECENT_SECONDS:

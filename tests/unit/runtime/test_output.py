@@ -77,6 +77,24 @@ def test_while_serving_only_recent_errors_explain_an_end() -> None:
     assert errors.lines() == ["torch.OutOfMemoryError: CUDA out of memory."]
 
 
+def test_while_serving_many_bad_requests_do_not_hide_why_the_engine_ends() -> None:
+    errors = ErrorLines(Clock())
+    errors.serving()
+    for number in range(2 * KEPT_LINES):
+        errors.feed(f"ValueError: bad request {number}")
+    errors.feed("(EngineCore pid=7) ERROR 11-21 09:00:00 [core.py:1] torch.OutOfMemoryError: CUDA out of memory.")
+    errors.feed("ValueError: one more")
+    assert errors.lines() == ["torch.OutOfMemoryError: CUDA out of memory."]
+
+
+def test_while_serving_the_first_errors_of_the_engine_are_kept() -> None:
+    errors = ErrorLines(Clock())
+    errors.serving()
+    for number in range(2 * KEPT_LINES):
+        errors.feed(f"[rank0]: RuntimeError: {number}")
+    assert errors.lines() == [f"RuntimeError: {number}" for number in range(KEPT_LINES)]
+
+
 def test_lines_are_cut_wherever_the_chunks_end() -> None:
     lines: list[str] = []
     splitter = LineSplitter(lines.append)
