@@ -100,7 +100,8 @@ class Middleware:
         try:
             if orders == _REFUSE:
                 await _read_out(receive)
-                await exchange.answer(answers.STOPPING)
+                if not exchange.answered:  # Where the body was too long.
+                    await exchange.answer(answers.STOPPING)
             else:
                 await exchange.run(self._app, receive)
         finally:
@@ -149,7 +150,7 @@ class Middleware:
 class _Exchange:
     """One request and its answer on the way out."""
 
-    __slots__ = ("_answered", "_request_id", "_scope", "_send", "_slot", "_started")
+    __slots__ = ("_request_id", "_scope", "_send", "_slot", "_started", "answered")
 
     def __init__(self, scope: Scope, send: Send, request_id: bytes, slot: Slot) -> None:
         self._scope = scope
@@ -157,7 +158,7 @@ class _Exchange:
         self._request_id = request_id
         self._slot = slot
         self._started = False
-        self._answered = False
+        self.answered = False
         """We have answered; what the application still says is dropped."""
 
     async def run(self, app: Application, receive: Receive) -> None:
@@ -165,7 +166,7 @@ class _Exchange:
         try:
             await app(self._scope, receive, self.send)
         except Exception:
-            if self._answered:
+            if self.answered:
                 return
             if not self._started:
                 await self.answer(answers.ENGINE_DEAD if _engine_is_dead(self._scope) else answers.failed(self._request_id.decode()))
@@ -173,12 +174,12 @@ class _Exchange:
 
     async def answer(self, answer: Answer) -> None:
         """Answer in the application's place."""
-        self._started = self._answered = True
+        self._started = self.answered = True
         await _send_answer(self._send, answer, self._own_headers(closing=answer.closes))
 
     def send(self, message: Message) -> Awaitable[None]:
         """Pass a message of the application on; the first one gets our headers."""
-        if self._answered:
+        if self.answered:
             return _nothing()
         if self._started or message["type"] != "http.response.start":
             return self._send(message)

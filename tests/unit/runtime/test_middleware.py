@@ -410,6 +410,13 @@ async def test_a_stopping_engine_reads_to_the_end_before_it_refuses(guarded: Rig
     assert (guarded.status, bodies) == (503, [])
 
 
+async def test_a_stopping_engine_answers_a_body_that_is_too_long_once(guarded: Rig) -> None:
+    guarded.board.refuse()
+    asked = await guarded.ask(never, headers=[KEY, (b"transfer-encoding", b"chunked")], body=[b"0" * 6, b"0" * 6])
+    assert (asked.status, asked.headers["connection"]) == (413, "close")
+    assert guarded.in_flight == 0
+
+
 async def test_a_request_that_was_there_before_is_served_by_a_stopping_engine(guarded: Rig) -> None:
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         guarded.board.refuse()
