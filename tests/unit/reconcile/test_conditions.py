@@ -124,10 +124,10 @@ def test_autoscaling_says_what_the_hpa_says(active: dict[str, str] | None, statu
     assert (last.type, last.status, last.reason) == ("AutoscalingActive", status, reason)
 
 
-def test_what_a_rollout_waits_for_is_what_ready_says_unless_something_else_is_in_the_way() -> None:
-    assert waiting_for(seen()) is None
-    assert waiting_for(seen(progress=progress(2, 2, 1, 2))) == "1 of 2 replicas of the current specification"
-    assert waiting_for(seen(progress=progress(1, 1, 0, 0), wait=Wait(Reason.ROLLING_OUT, "x" * 2000))) == "x" * 1024
-    assert waiting_for(seen(refusal=Waiting(Reason.INVALID, "no"))) is None
-    assert waiting_for(seen(problems=[Problem(Reason.INVALID, "no")])) is None
-    assert waiting_for(seen(waiting=Waiting(Reason.DOWNLOADING, "x"))) is None
+def test_a_rollout_waits_for_what_ready_tells_unless_something_else_is_in_the_way() -> None:
+    assert waiting_for(seen(), "told") is None
+    assert waiting_for(seen(progress=progress(2, 2, 1, 2)), "told") == "told"
+    assert waiting_for(seen(progress=progress(1, 1, 0, 0), wait=Wait(Reason.ROLLING_OUT, "x")), "x" * 2000) == "x" * 1024
+    assert waiting_for(seen(refusal=Waiting(Reason.INVALID, "no")), "told") is None
+    assert waiting_for(seen(problems=[Problem(Reason.INVALID, "no")]), "told") is None
+    assert waiting_for(seen(waiting=Waiting(Reason.DOWNLOADING, "x")), "told") is None

@@ -14,6 +14,7 @@ from llmfleet.reconcile.inputs import config_maps
 from llmfleet.reconcile.knowledge import Knowledge, Waiting
 from llmfleet.reconcile.replicas import Replica
 from llmfleet.reconcile.status import status
+from llmfleet.reconcile.waits import Wait
 from llmfleet.resources.blueprint import Owner, Platform
 from llmfleet.resources.deployment import DeploymentWorkload
 from llmfleet.resources.workload import Progress
@@ -34,6 +35,7 @@ def shown(
     rollout: RolloutStatus | None = None,
     loaded: Sequence[AdapterStatus] = (),
     failure: Failure | None = None,
+    wait: Wait | None = None,
     generation: int = 2,
     **fields: Any,
 ) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def shown(
     spec = {"model": {"source": source}} | fields
     raw = {"apiVersion": "llmfleet.dev/v1alpha1", "kind": "LLMService", "metadata": metadata, "spec": spec, "status": before}
     why = None if refusal is None else Waiting(Reason.INVALID, refusal)
-    seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), failure, None, adapters=loaded)
+    seen = Observation(why, (), None, Progress(True, 1, 1, 1, ready, False, None), failure, None, adapters=loaded, wait=wait)
     decision = desired(raw, INSTALLATION, {})
     owner = Owner("ns", "x", "u")
     return status(
@@ -85,6 +87,19 @@ def test_an_engine_that_crashes_again_in_the_same_way_changes_nothing() -> None:
     first = crashing("3.04 of 23.55 GiB are free", {})
     assert crashing("3.11 of 23.55 GiB are free", first) == first
     assert crashing("no space left", first) != first
+
+
+def degraded(message: str, before: dict[str, Any]) -> dict[str, Any]:
+    wait = Wait(Reason.DEGRADED, message, final=True)
+    return shown(before, "2026-01-01T00:00:00Z", ready=0, wait=wait, rollout=ROLLOUT)
+
+
+def test_nor_does_one_that_stops_a_rollout_but_for_the_number_of_replicas_that_serve_on() -> None:
+    first = degraded("3.04 GiB are free; 2 of 2 replicas of the revision before serve on", {})
+    assert first["rollout"]["waitingFor"] == "3.04 GiB are free; 2 of 2 replicas of the revision before serve on"
+    assert degraded("3.11 GiB are free; 2 of 2 replicas of the revision before serve on", first) == first
+    later = degraded("3.11 GiB are free; 0 of 2 replicas of the revision before serve on", first)
+    assert later["conditions"][0]["message"] == later["rollout"]["waitingFor"] == "3.11 GiB are free; 0 of 2 replicas of the revision before serve on"
 
 
 def test_numbers_of_another_generation_are_told() -> None:

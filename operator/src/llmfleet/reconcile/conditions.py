@@ -79,12 +79,15 @@ def facts(seen: Observation) -> Iterator[Fact]:
         yield _autoscaling_active(seen.autoscaler)
 
 
-def waiting_for(seen: Observation) -> str | None:
-    """Return what the rollout waits for; None where it waits for nothing, where it is given up, or where what is in the way is not about the rollout."""
+def waiting_for(seen: Observation, told: str) -> str | None:
+    """Return what the rollout waits for; None where it waits for nothing, where it is given up, or where what is in the way is not about the rollout.
+
+    `told` is the message of Ready, as it is shown.
+    """
     ready = _ready(seen)
     if ready.status or ready.reason is Reason.HELD or seen.refusal is not None or seen.problems or seen.waiting is not None:
         return None
-    return ready.message[:MAX_ROLLOUT_CHARACTERS]
+    return told[:MAX_ROLLOUT_CHARACTERS]
 
 
 def _ready(seen: Observation) -> Fact:

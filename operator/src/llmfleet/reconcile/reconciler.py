@@ -16,7 +16,6 @@ from llmfleet.kube.store import Store
 from llmfleet.names import Reason
 from llmfleet.reconcile.adapters import adapters
 from llmfleet.reconcile.apply import Applier, NamespaceTerminatingError, Outcome, Problem
-from llmfleet.reconcile.conditions import waiting_for
 from llmfleet.reconcile.desired import Accepted, Installation, Refused, decided, drafted
 from llmfleet.reconcile.failures import worst
 from llmfleet.reconcile.inputs import Gatherer, Inputs
@@ -242,8 +241,6 @@ class Reconciler:
             wait=wait(rollout, scene, failure) if rollout is not None and _tells(progress, rollout) else None,
             adapters=adapters(decision, found, inputs.raw.get("status", {}), applied=outcome.workload_applied),
         )
-        if rollout is not None:
-            rollout = rollout.model_copy(update={"waiting_for": waiting_for(seen)})
         shown = status(
             inputs.raw,
             decision,

@@ -6,8 +6,8 @@ from typing import Any
 from llmfleet.api.v1alpha1 import AutoscalingStatus, Condition, Decision, Endpoint, LLMServiceStatus, RolloutStatus
 from llmfleet.api.v1alpha1.status import ModelStatus
 from llmfleet.autoscaling.demand import Demand, NoData
-from llmfleet.names import Reason
-from llmfleet.reconcile.conditions import Observation, facts
+from llmfleet.names import ConditionType, Reason
+from llmfleet.reconcile.conditions import Observation, facts, waiting_for
 from llmfleet.reconcile.desired import Accepted, Refused
 from llmfleet.reconcile.engine_status import engine_status
 from llmfleet.reconcile.failures import alike
@@ -45,9 +45,10 @@ def status(
     """
     generation = raw["metadata"].get("generation", 0)
     before = raw.get("status", {})
+    conditions = _conditions(seen, before, generation, now)
     shown = LLMServiceStatus(
         observed_generation=generation,
-        conditions=_conditions(seen, before, generation, now),
+        conditions=conditions,
         replicas=seen.progress.existing if seen.progress else 0,
         ready_replicas=seen.progress.ready if seen.progress else 0,
         selector=",".join(f"{key}={value}" for key, value in sorted(workload.serving_pod_selector(owner).items())),
@@ -74,7 +75,9 @@ def status(
             same_revision=revision == before.get("rollout", {}).get("revision"),
         ).to_wire()
         shown |= {"adapters": [adapter.to_wire() for adapter in seen.adapters]} if seen.adapters else {}
-        shown |= {"rollout": rollout.to_wire()} if rollout is not None else {}
+        if rollout is not None:
+            ready = next(condition for condition in conditions if condition.type == ConditionType.READY)
+            shown["rollout"] = rollout.model_copy(update={"waiting_for": waiting_for(seen, ready.message)}).to_wire()
         if decision.spec.autoscaling is not None:
             shown["autoscaling"] = _autoscaling(seen, before.get("autoscaling", {}), demand, now)
     else:
@@ -95,19 +98,29 @@ def _conditions(seen: Observation, before: Manifest, generation: int, now: str) 
         value = "True" if fact.status else "False"
         last = previous.get(fact.type, {})
         message = fact.message[:MAX_MESSAGE_CHARACTERS]
-        # An engine that crashes again and again in the same way causes no write: what it says differs in numbers alone.
-        crashing = fact.reason is Reason.CRASH_LOOP and (last.get("reason"), last.get("observedGeneration")) == (fact.reason, generation)
+        again = (last.get("reason"), last.get("observedGeneration")) == (fact.reason, generation)
         shown.append(
             Condition(
                 type=fact.type,
                 status=value,
                 reason=fact.reason,
-                message=last["message"] if crashing and alike(message, last["message"]) else message,
+                message=last["message"] if again and _same_crash(fact.reason, message, last.get("message", "")) else message,
                 last_transition_time=last["lastTransitionTime"] if last.get("status") == value else now,
                 observed_generation=generation,
             )
         )
     return shown
+
+
+def _same_crash(reason: Reason, message: str, before: str) -> bool:
+    """An engine that crashes again and again in the same way causes no write: what it says differs in numbers alone.
+
+    Behind its words a rollout that stands still tells how many replicas serve on, and that number counts.
+    """
+    if reason is Reason.DEGRADED:
+        (message, _, serving), (before, _, served) = message.rpartition("; "), before.rpartition("; ")
+        return serving == served and alike(message, before)
+    return reason is Reason.CRASH_LOOP and alike(message, before)
 
 
 def _autoscaling(seen: Observation, before: Manifest, demand: Demand | NoData | None, now: str) -> Manifest:
