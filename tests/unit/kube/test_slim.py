@@ -83,11 +83,11 @@ def test_of_an_owner_everything_is_kept_but_who_wrote_it() -> None:
 
 
 def test_of_a_pod_where_it_runs_and_what_happened_is_kept() -> None:
-    status = {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{"ready": True}], "qosClass": "Burstable"}
+    status = {"phase": "Running", "podIP": "10.0.0.1", "startTime": "t", "containerStatuses": [{"ready": True}], "qosClass": "Burstable"}
     full = {**deployment(), "kind": "Pod", "spec": {"nodeName": "node", "containers": [{"name": "sidecar", "image": "i"}]}, "status": status}
     slim = slim_pod(full)
     assert slim["spec"] == {"nodeName": "node"}
-    assert slim["status"] == {"phase": "Running", "podIP": "10.0.0.1", "containerStatuses": [{"ready": True}]}
+    assert slim["status"] == {"phase": "Running", "podIP": "10.0.0.1", "startTime": "t", "containerStatuses": [{"ready": True}]}
     assert "annotations" not in slim["metadata"]
 
 

@@ -23,13 +23,14 @@ def pod(
     placed: bool = True,
     no_room: str | None = None,
     since: float = NOW,
+    was_ready: bool = False,
     leaves_until: float | None = None,
     restarts: int = 0,
     ended: Mapping[str, Any] | None = None,
     state: Mapping[str, Any] | None = None,
     phase: str = "Running",
 ) -> dict[str, Any]:
-    """A pod; with `ended` its engine ended with that message and waits to be started again."""
+    """A pod, started at `since`; with `was_ready` it was ready until a minute later; with `ended` its engine ended with that message and waits to be started again."""
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": "ns",
@@ -46,10 +47,14 @@ def pod(
         return {"metadata": metadata, "spec": {}, "status": {"phase": "Pending", "conditions": [scheduled]}}
     if not placed:
         return {"metadata": metadata, "spec": {}, "status": {"phase": "Pending"}}
-    conditions = [scheduled, {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": at(since)}]
+    conditions = [scheduled, {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": at(since + 60 * was_ready)}]
     engine: dict[str, Any] = {"name": names.ENGINE_CONTAINER, "image": "r", "ready": ready, "restartCount": restarts, "state": {"running": {}}}
     if ended is not None:
         engine |= {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 1, "message": json.dumps(ended)}}}
     if state is not None:
         engine["state"] = state
-    return {"metadata": metadata, "spec": {"nodeName": "a"}, "status": {"phase": phase, "conditions": conditions, "containerStatuses": [engine]}}
+    return {
+        "metadata": metadata,
+        "spec": {"nodeName": "a"},
+        "status": {"phase": phase, "startTime": at(since), "conditions": conditions, "containerStatuses": [engine]},
+    }

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmfleet.reconcile.engine_pods import EnginePod, engine_pods
-from tests.unit.reconcile.pods import NOW, pod
+from tests.unit.reconcile.pods import NOW, at, pod
 
 FAILED = {"reason": "KVCacheTooSmall", "message": "m", "remedy": "r", "state": "Starting"}
 
@@ -56,6 +56,17 @@ def test_how_it_ended_is_the_launchers_word() -> None:
 @pytest.mark.parametrize(("state", "answered"), [("Serving", True), ("Draining", False), ("Starting", False), ("", False)])
 def test_an_engine_that_failed_while_it_served_has_answered(state: str, answered: bool) -> None:
     assert read(ended={**FAILED, "state": state}).answered is answered
+
+
+def test_one_that_was_ready_has_answered_whatever_ended_its_engine_without_a_word() -> None:
+    """The kernel ends the launcher with its engine, and so does a node that starts again."""
+    killed = {"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}, "running": {}}
+    assert read(restarts=5, state=killed, was_ready=True).answered
+    assert not read(restarts=5, state=killed).answered
+    assert not read(placed=False).answered
+    one_step = pod("a")
+    one_step["status"]["conditions"][1]["lastTransitionTime"] = at(NOW + 1)
+    assert not engine_pods([one_step])[0].answered
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,7 @@ def test_a_revision_before_that_never_served_either_is_not_kept() -> None:
         ("another one starts for the first time and may answer", [crashing("a"), pod("b")]),
         ("one answers", [crashing("a"), pod("b", ready=True)]),
         ("one has answered", [pod("a", ended={**FAILED, "state": "Serving"}, restarts=5)]),
+        ("it answered while nobody looked, and its node started again", [pod("a", restarts=5, was_ready=True, ended={**FAILED, "state": ""})]),
         ("only old ones fail", [crashing("old", "old")]),
         ("it is on its way out", [crashing("a", leaves_until=NOW + 5)]),
     ],

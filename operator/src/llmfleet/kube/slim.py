@@ -17,7 +17,7 @@ from llmfleet.kube.objects import Object, annotations_of
 _CHILD_METADATA: Final = (
     "name", "namespace", "uid", "labels", "ownerReferences", "generation", "resourceVersion", "deletionTimestamp", "creationTimestamp",
 )  # fmt: skip
-_POD_STATUS: Final = ("phase", "reason", "message", "podIP", "conditions", "containerStatuses", "initContainerStatuses")
+_POD_STATUS: Final = ("phase", "reason", "message", "podIP", "startTime", "conditions", "containerStatuses", "initContainerStatuses")
 
 
 _ATTEMPT: Final = (names.ANNOTATION_ATTEMPT, names.ANNOTATION_LAST_FAILURE)

@@ -14,6 +14,9 @@ from llmfleet.resources.blueprint import Manifest
 ANSWERED: Final = "Serving"
 """State of a launcher whose engine has answered; one that is told to stop while it starts drains, too."""
 
+ONE_STEP_SECONDS: Final = 2.0
+"""Two times of one step, each cut to a second, lie no further apart; no engine answers so soon."""
+
 UNKNOWN: Final = "Unknown"
 """State of an engine whose launcher could not say where in its life it was: the kernel ended both."""
 
@@ -45,6 +48,8 @@ class EnginePod:
     """How it ended last."""
     running: bool
     """The engine's container runs."""
+    answered: bool
+    """It answers, or did."""
     broken: bool
     """Its engine ended again and again, its image cannot be pulled, or something that it refers to is missing: waiting does not help."""
 
@@ -57,11 +62,6 @@ class EnginePod:
     def leaves_until_seconds(self) -> float:
         """The same in seconds since the epoch; 0 of one that stays."""
         return _seconds(self.leaves_until)
-
-    @property
-    def answered(self) -> bool:
-        """It answers, or its engine did until it ended."""
-        return self.ready or (self.last_end is not None and self.last_end.state == ANSWERED)
 
 
 def engine_pods(pods: Iterable[Manifest]) -> tuple[EnginePod, ...]:
@@ -76,7 +76,7 @@ def _engine_pod(pod: Manifest) -> EnginePod:
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
     no_room = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
     engine: Manifest = next((container for container in status.get("containerStatuses", ()) if container["name"] == names.ENGINE_CONTAINER), {})
-    created = metadata.get("creationTimestamp")
+    created, end = metadata.get("creationTimestamp"), _last_end(pod, engine)
     return EnginePod(
         name=metadata["name"],
         uid=uid_of(pod),
@@ -89,10 +89,21 @@ def _engine_pod(pod: Manifest) -> EnginePod:
         since_seconds=_seconds(ready.get("lastTransitionTime") or scheduled.get("lastTransitionTime") or created),
         leaves_until=metadata.get("deletionTimestamp"),
         ends=_ends(engine),
-        last_end=_last_end(pod, engine),
+        last_end=end,
         running="running" in engine.get("state", {}),
+        answered=_has_been_ready(status, ready) or (end is not None and end.state == ANSWERED),
         broken=any(_broken(pod)),
     )
+
+
+def _has_been_ready(status: Manifest, ready: Manifest) -> bool:
+    """Whether the pod is ready or was once, whoever ended its engine since: the kernel and a node that starts again leave no word of the launcher.
+
+    The kubelet sets the start of a pod and that it is not ready in one step, and the latter's time moves with a transition only (kubernetes,
+    pkg/kubelet/status: updateStatusInternal).
+    """
+    moved_seconds, started_seconds = _seconds(ready.get("lastTransitionTime")), _seconds(status.get("startTime"))
+    return ready.get("status") == "True" or (started_seconds > 0 and moved_seconds > started_seconds + ONE_STEP_SECONDS)
 
 
 def _ends(engine: Manifest) -> int:
