@@ -59,6 +59,8 @@ class Answer:
     error: str | None
     carried: int | None
     """Requests that this connection had carried before; None where the client does not tell."""
+    idle_seconds: float | None
+    """How long that connection had rested when the request was sent; None for a fresh one, and where the client does not tell."""
     pod: str | None
     """Address of the pod, where something went wrong and it can be told."""
 
@@ -106,6 +108,7 @@ class Heard:
     done: bool = False
     error: str | None = None
     carried: int | None = None
+    idle_seconds: float | None = None
 
     def part(self, part: dict[str, Any]) -> None:
         """Take a chunk, or a whole answer."""
@@ -160,6 +163,7 @@ class RawClient(Kind):
         self._connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=TIMEOUT_SECONDS)
         self._port: int | None = None
         self._carried = 0
+        self._rests_since = 0.0
 
     def leave(self) -> None:
         """Close the connection."""
@@ -179,6 +183,8 @@ class RawClient(Kind):
         if self._connection.sock is None:
             self._carried = 0
             self._connection.connect()
+        if self._carried:
+            heard.idle_seconds = round(time.monotonic() - self._rests_since, 3)
         heard.carried, self._carried = self._carried, self._carried + 1
         self._port = self._connection.sock.getsockname()[1]
         options = {"stream_options": {"include_usage": True}} if streamed else {}
@@ -198,6 +204,7 @@ class RawClient(Kind):
         else:
             heard.part(json.loads(answer.read()))
             heard.done = True
+        self._rests_since = time.monotonic()
 
 
 def events(answer: http.client.HTTPResponse) -> Iterator[str]:

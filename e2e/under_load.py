@@ -152,4 +152,5 @@ def _kind(answer: Answer) -> str:
         answer.error
         or f"HTTP {answer.status} with {answer.tokens} tokens, finish_reason {answer.finish_reason}, end marker {'seen' if answer.done else 'missing'}"
     )
-    return f"{answer.client} {'stream' if answer.streamed else 'whole'} {answer.connection} connection, HTTP {answer.status}: {what[:300]}"
+    rested = "" if answer.idle_seconds is None else f" that had rested {answer.idle_seconds:.0f} s"
+    return f"{answer.client} {'stream' if answer.streamed else 'whole'} {answer.connection} connection{rested}, HTTP {answer.status}: {what[:300]}"

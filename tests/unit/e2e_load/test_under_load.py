@@ -7,7 +7,7 @@ import pytest
 from e2e.load import Answer
 from e2e.under_load import Phase, table, whole
 
-WHOLE = Answer(0, "raw", "kept", True, 1.0, 1.5, 200, 8, "length", True, None, 3, None)
+WHOLE = Answer(0, "raw", "kept", True, 1.0, 1.5, 200, 8, "length", True, None, 3, 0.5, None)
 CUT = replace(WHOLE, tokens=0, finish_reason=None, done=False, error="IncompleteRead")
 REFUSED = replace(WHOLE, status=None, tokens=0, finish_reason=None, done=False, error="Connection refused", client="openai", connection="new", streamed=False)
 
