@@ -24,19 +24,23 @@ def pod(
     no_room: str | None = None,
     since: float = NOW,
     was_ready: bool = False,
+    replica_set: str | None = None,
     leaves_until: float | None = None,
     restarts: int = 0,
     ended: Mapping[str, Any] | None = None,
     state: Mapping[str, Any] | None = None,
     phase: str = "Running",
 ) -> dict[str, Any]:
-    """A pod, started at `since`; with `was_ready` it was ready until a minute later; with `ended` its engine ended with that message and waits to be started again."""
+    """A pod, started at `since`; with `was_ready` it was ready until a minute later.
+
+    With `ended` its engine ended with that message and waits to be started again.
+    """
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": "ns",
         "uid": f"uid-{name}",
         "labels": {names.LABEL_REVISION: revision, names.LABEL_ROLE: names.ROLE_ENGINE, names.LABEL_SERVICE: "x"},
-        "ownerReferences": [{"kind": "ReplicaSet", "name": f"x-engine-{revision}", "uid": f"uid-{revision}", "controller": True}],
+        "ownerReferences": [{"kind": "ReplicaSet", "name": replica_set or f"x-engine-{revision}", "uid": f"uid-{revision}", "controller": True}],
         "creationTimestamp": at(since),
     }
     if leaves_until is not None:

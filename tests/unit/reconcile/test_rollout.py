@@ -181,9 +181,18 @@ def test_nothing_else_holds_a_revision(case: str, pods: list[dict[str, Any]]) ->
     assert followed(surging(), scene(*pods, wanted=2))[0].held is None
 
 
-def test_failures_of_several_pods_count_together() -> None:
-    held = followed(surging(), scene(*(crashing(name, restarts=0) for name in "abc"), wanted=3))[0].held
+def test_several_pods_that_fail_at_once_are_one_chance_and_not_three() -> None:
+    """The hub did not answer for a minute, or the devices of nodes that start were not there yet."""
+    assert followed(surging(), scene(*(crashing(name, restarts=1) for name in "abc"), wanted=3))[0].held is None
+    held = followed(surging(), scene(*(crashing(name, restarts=restarts) for name, restarts in (("a", 1), ("b", 2), ("c", 1))), wanted=3))[0].held
     assert held is not None
+    assert held.pod == "b"
+
+
+def test_what_a_person_starts_again_is_replaced_in_place_where_there_is_no_room() -> None:
+    old, new = pod("a", ready=True), pod("b", no_room=NO_ROOM, since=LATE, replica_set="x-engine-again")
+    assert followed(surging(served=True), scene(old, new))[0].strategy == "InPlace"
+    assert followed(surging(served=True), scene(old, pod("b", no_room=NO_ROOM, since=LATE), wanted=2))[0].strategy == "Surge", "one more is wanted"
 
 
 def test_a_revision_that_has_served_is_never_held() -> None:
@@ -210,6 +219,10 @@ def test_words_longer_than_the_status_holds_are_cut() -> None:
     words = {"reason": "R" * 500, "message": "m" * 5000, "remedy": "r" * 5000, "state": "s" * 500}
     held = followed(surging(), scene(pod("a", ended=words, restarts=2)))[0]
     RolloutStatus.model_validate(held.model_dump())
+    assert held.held is not None
+    assert held.held.message.endswith("; " + "r" * 1022), "never the remedy"
+    hostile = followed(surging(), scene(pod("a", ended={"reason": "R\x1b[2J", "message": "", "state": "\x00"}, restarts=2)))[0]
+    assert hostile.held == Held(state="Unknown", pod="a", reason="R [2J", paused=False)
 
 
 def told(rollout: RolloutStatus, seen: Scene, failure: Failure | None = None) -> tuple[Reason, str, bool] | None:

@@ -16,18 +16,11 @@ from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS
 from llmfleet.reconcile.failures import Ended, alike, ended, how_ended, memory_limit
 from llmfleet.reconcile.replicas import Replica
 from llmfleet.resources.blueprint import Manifest
-from llmfleet.scrape.report import Report, legible
+from llmfleet.scrape.report import Report
 
 NOISE_SECONDS: Final = 5
 NOISE_PERCENT: Final = 20
 """A phase that took longer or shorter by no more than either is as it was: equal starts on equal nodes differ by as much as their disks and neighbours do."""
-
-MAX_MESSAGE: Final = 4096
-MAX_REMEDY: Final = 1024
-"""Of the message, kept for the remedy."""
-MAX_REASON: Final = 128
-MAX_STATE: Final = 32
-"""Characters of status.engine.lastFailure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +107,14 @@ def _ended(replica: Replica) -> _Ended | None:
     container = next((status for status in statuses if status["name"] == names.ENGINE_CONTAINER), None)
     if container is not None and (last := ended(container)) is not None:
         return _Ended(
-            replica.ready, str(last.get("finishedAt") or ""), _failure(replica.name, how_ended(last, memory_limit(replica.pod, names.ENGINE_CONTAINER)))
+            replica.ready,
+            str(last.get("finishedAt") or ""),
+            LastFailure(pod=replica.name, **how_ended(last, memory_limit(replica.pod, names.ENGINE_CONTAINER)).in_status),
         )
     if replica.report is not None and (told := replica.report.previous_failure) is not None:
-        return _Ended(replica.ready, "", _failure(replica.name, Ended(told.reason, told.message, told.remedy, told.state or "")))
+        told_end = Ended(told.reason, told.message, told.remedy, told.state or "")
+        return _Ended(replica.ready, "", LastFailure(pod=replica.name, **told_end.in_status))
     return None
-
-
-def _failure(pod: str, told: Ended) -> LastFailure:
-    # Of long words the end is cut, never the remedy.
-    words = "; ".join(part for part in (legible(told.message, MAX_MESSAGE - MAX_REMEDY), legible(told.remedy, MAX_REMEDY - 2)) if part)
-    fields = {"state": legible(told.state, MAX_STATE)} if told.state else {}
-    return LastFailure(reason=legible(told.reason, MAX_REASON), message=words, pod=pod, **fields)
 
 
 def _alike(one: LastFailure, other: LastFailure) -> bool:

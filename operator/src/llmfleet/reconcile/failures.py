@@ -9,6 +9,7 @@ from typing import Any
 from llmfleet.names import Reason
 from llmfleet.reconcile import remedies
 from llmfleet.resources.blueprint import Manifest
+from llmfleet.scrape.report import legible
 
 IMAGE_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"})
 """Waiting reasons of the kubelet's image manager (kubernetes, pkg/kubelet/images/types.go)."""
@@ -25,6 +26,14 @@ RAISE_MEMORY = (
     "raise the memory limit of the container in spec.template.spec, or lower spec.engine.kvCacheMemory and what else takes host memory (kvOffload, cpuOffload)"
 )
 """What to do about a container that the kernel ended."""
+
+MAX_REASON = 128
+MAX_STATE = 32
+MAX_WORDS = 4096
+"""Characters of an end in a status: status.engine.lastFailure, status.rollout.held."""
+
+MAX_REMEDY = 1024
+"""Of the words, kept for the remedy."""
 
 FINAL_RESTARTS = 2
 """Once may be chance (a node's memory, a lost connection); after the second time the same is expected of the third."""
@@ -58,6 +67,13 @@ class Ended:
         """For people."""
         said = self.message if self.reason == UNCLASSIFIED else f"{self.reason}: {self.message}"
         return f"{said}; {self.remedy}" if self.remedy else said
+
+    @property
+    def in_status(self) -> dict[str, str]:
+        """State, reason and message as a status holds them; what is not known is absent. Of long words the end is cut, never the remedy."""
+        words = "; ".join(part for part in (legible(self.message, MAX_WORDS - MAX_REMEDY), legible(self.remedy, MAX_REMEDY - 2)) if part)
+        state = legible(self.state, MAX_STATE)
+        return {"reason": legible(self.reason, MAX_REASON), "message": words} | ({"state": state} if state else {})
 
 
 def worst(pods: Iterable[Manifest]) -> Failure | None:

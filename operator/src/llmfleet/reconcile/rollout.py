@@ -19,12 +19,7 @@ PATIENCE_SECONDS: Final = 30.0
 (kubernetes, pkg/scheduler: podMaxBackoffSeconds), and a pod that is about to finish, or a node that is being added, may make room."""
 
 ENDS: Final = 3
-"""Once may be chance, twice a coincidence."""
-
-MAX_HELD_CHARACTERS: Final = 4096
-MAX_STATE_CHARACTERS: Final = 32
-MAX_REASON_CHARACTERS: Final = 128
-"""Of status.rollout.held."""
+"""Ends of one engine: once may be chance, twice a coincidence."""
 
 REASONS: Final = {
     "Surge": "a replica of the new revision is added before one of the old goes",
@@ -131,11 +126,14 @@ def given_up(rollout: RolloutStatus, scene: Scene) -> dict[str, frozenset[str]]:
 
 def _no_room_at(revision: str, scene: Scene) -> float | None:
     """When it is certain that a replica of the revision finds no room; None where all have theirs, or where no other replica could make room."""
-    waiting = [pod.no_room_since_seconds for pod in scene.of(revision) if pod.no_room is not None]
-    if not waiting or not scene.beside(revision):
+    waiting = [pod for pod in scene.of(revision) if pod.no_room is not None]
+    # What a person starts again (kubectl rollout restart) is of the same revision, and of another ReplicaSet.
+    if not any(pod.stays and pod.replica_set != one.replica_set for pod in scene.pods for one in waiting):
         return None
     # One that should be gone and is not has lost its node, and gives nothing back.
-    return max(min(waiting), scene.freed_at_seconds, *(pod.leaves_until_seconds for pod in scene.leaving)) + PATIENCE_SECONDS
+    return (
+        max(min(pod.no_room_since_seconds for pod in waiting), scene.freed_at_seconds, *(pod.leaves_until_seconds for pod in scene.leaving)) + PATIENCE_SECONDS
+    )
 
 
 def _no_room(words: str | None, wanted: int) -> str:
@@ -153,16 +151,10 @@ def _held(before: Held | None, ours: Sequence[EnginePod], others: Sequence[Engin
     if before is not None:
         paused = before.paused and wanted > 0 and not (ours and not others)
         return before.model_copy(update={"paused": paused})
-    # One that starts for the first time may still answer, and a single bad node is no reason to end it.
-    if sum(pod.ends for pod in ours) < ENDS or any(pod.running and not pod.ends for pod in ours):
+    # Several that end at once may all have met the same chance. One that starts for the first time may still answer, and a single bad node is no reason to
+    # end it.
+    if max((pod.ends for pod in ours), default=0) < ENDS or any(pod.running and not pod.ends for pod in ours):
         return None
     worst = max(ours, key=lambda pod: (pod.last_end is not None, pod.ends))
-    end = worst.last_end
-    words = "" if end is None else "; ".join(part for part in (end.message, end.remedy) if part)
-    return Held(
-        state=(end.state[:MAX_STATE_CHARACTERS] if end is not None else "") or UNKNOWN,
-        pod=worst.name,
-        reason=end.reason[:MAX_REASON_CHARACTERS] if end is not None else UNKNOWN,
-        message=words[:MAX_HELD_CHARACTERS],
-        paused=wanted > 0 and any(pod.answered or pod.ends < ENDS for pod in others),
-    )
+    end = worst.last_end.in_status if worst.last_end is not None else {"reason": UNKNOWN}
+    return Held(**{"state": UNKNOWN, **end}, pod=worst.name, paused=wanted > 0 and any(pod.answered or pod.ends < ENDS for pod in others))
