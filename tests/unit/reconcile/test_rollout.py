@@ -230,6 +230,23 @@ def told(rollout: RolloutStatus, seen: Scene, failure: Failure | None = None) ->
     return (found.reason, found.message, found.final) if found is not None else None
 
 
+def test_a_pod_whose_node_is_lost_answers_nothing_any_more_and_is_told_as_that() -> None:
+    lost = pod("gone", "old", leaves_until=NOW - PATIENCE_SECONDS)
+    message = (
+        f"waiting for the end of gone, due at {at(NOW - PATIENCE_SECONDS)}: the node does not say that it came; if the node is lost for good, delete its Node"
+    )
+    assert told(surging(strategy="Recreate"), scene(lost)) == (Reason.ROLLING_OUT, message, False)
+    looking = (Reason.ROLLING_OUT, f"looking for room for the next replica: {NO_ROOM}", False)
+    assert told(surging(strategy="InPlace"), scene(OLD, lost, pod("a", no_room=NO_ROOM))) == looking
+
+
+@pytest.mark.parametrize("strategy", ["Surge", "InPlace", "Recreate"])
+def test_that_a_pod_which_should_be_gone_is_lost_is_told_by_time_alone(strategy: str) -> None:
+    leaving = pod("gone", "old", leaves_until=NOW + 5)
+    assert followed(surging(strategy=strategy), scene(leaving))[1] == NOW + 5 + PATIENCE_SECONDS
+    assert followed(surging(strategy=strategy), scene(leaving, now=NOW + 5 + PATIENCE_SECONDS))[1] is None
+
+
 CRASH = Failure(0, Reason.CRASH_LOOP, "container engine: KVCacheTooSmall: m", final=False)
 
 

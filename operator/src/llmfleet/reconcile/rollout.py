@@ -49,6 +49,15 @@ class Scene:
     @property
     def leaving(self) -> list[EnginePod]:
         """The pods that are about to give their place back."""
+        return [pod for pod in self._going if pod.leaves_until_seconds + PATIENCE_SECONDS > self.now_seconds]
+
+    @property
+    def lost(self) -> list[EnginePod]:
+        """The pods that should be gone and are not: their nodes are lost, and nothing comes back by itself."""
+        return [pod for pod in self._going if pod.leaves_until_seconds + PATIENCE_SECONDS <= self.now_seconds]
+
+    @property
+    def _going(self) -> list[EnginePod]:
         return [pod for pod in self.pods if pod.placed and not pod.stays]
 
     @property
@@ -99,14 +108,15 @@ def followed(rollout: RolloutStatus, scene: Scene) -> tuple[RolloutStatus, float
     served = rollout.served or any(pod.answered for pod in ours)
     held = None if served else _held(rollout.held, ours, scene.beside(rollout.revision), scene.wanted)
     rollout = rollout.model_copy(update={"served": served, "held": held})
+    gone_at = max((pod.leaves_until_seconds + PATIENCE_SECONDS for pod in scene.leaving), default=None)
     if held is not None or rollout.strategy == "Recreate":
-        return rollout, None
+        return rollout, gone_at
     known = min(rollout.without_room, scene.without_room)
     due = _no_room_at(rollout.revision, scene)
     if rollout.strategy == "InPlace" and scene.without_room <= known:
-        return rollout.model_copy(update={"without_room": known}), None
+        return rollout.model_copy(update={"without_room": known}), gone_at
     if due is None or scene.now_seconds < due:
-        return rollout.model_copy(update={"without_room": known}), due
+        return rollout.model_copy(update={"without_room": known}), due if due is not None else gone_at
     update = {"strategy": "InPlace", "without_room": scene.without_room}
     if rollout.strategy == "Surge":
         update["message"] = _no_room(next(pod.no_room for pod in ours if pod.no_room is not None), scene.wanted)
@@ -130,7 +140,6 @@ def _no_room_at(revision: str, scene: Scene) -> float | None:
     # What a person starts again (kubectl rollout restart) is of the same revision, and of another ReplicaSet.
     if not any(pod.stays and pod.replica_set != one.replica_set for pod in scene.pods for one in waiting):
         return None
-    # One that should be gone and is not has lost its node, and gives nothing back.
     return (
         max(min(pod.no_room_since_seconds for pod in waiting), scene.freed_at_seconds, *(pod.leaves_until_seconds for pod in scene.leaving)) + PATIENCE_SECONDS
     )

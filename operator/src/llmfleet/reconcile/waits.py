@@ -35,6 +35,8 @@ def wait(rollout: RolloutStatus, scene: Scene, failure: Failure | None) -> Wait 
     words = next((pod.no_room for pod in ours if pod.no_room is not None), None)
     if scene.leaving and (words is not None or not ours):
         return Wait(Reason.ROLLING_OUT, _leaving(scene.leaving))
+    if scene.lost and not ours:
+        return Wait(Reason.ROLLING_OUT, _lost(scene.lost))
     if words is None or not others:
         return None
     return Wait(Reason.ROLLING_OUT, f"looking for room for {'one more' if rollout.strategy == 'Surge' else 'the next'} replica: {words}")
@@ -53,6 +55,14 @@ def _serve_on(others: Sequence[EnginePod], wanted: int) -> str:
 
 def _leaving(pods: Sequence[EnginePod]) -> str:
     """The time is the pods' own and does not move: when the kubelet ends them at the latest."""
-    names = ", ".join(pod.name for pod in pods[:3]) + (" and others" if len(pods) > 3 else "")
     until = max(pod.leaves_until or "" for pod in pods)
-    return f"waiting until {names} {'has' if len(pods) == 1 else 'have'} answered the requests in hand, at the latest {until}"
+    return f"waiting until {_some(pods)} {'has' if len(pods) == 1 else 'have'} answered the requests in hand, at the latest {until}"
+
+
+def _lost(pods: Sequence[EnginePod]) -> str:
+    until = max(pod.leaves_until or "" for pod in pods)
+    return f"waiting for the end of {_some(pods)}, due at {until}: the node does not say that it came; if the node is lost for good, delete its Node"
+
+
+def _some(pods: Sequence[EnginePod]) -> str:
+    return ", ".join(pod.name for pod in pods[:3]) + (" and others" if len(pods) > 3 else "")
