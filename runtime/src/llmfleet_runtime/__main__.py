@@ -30,22 +30,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from llmfleet_runtime.launcher import launch
     from llmfleet_runtime.settings import Settings
 
-    sys.exit(
-        launch(
-            Settings.from_environment(
-                command=tuple(command),
-                port=options.port,
-                engine_port=options.engine_port,
-                drain_timeout_seconds=options.drain_timeout_seconds,
-                minimum_drain_seconds=options.minimum_drain_seconds,
-                stall_timeout_seconds=options.stall_timeout_seconds,
-                watch_interval_seconds=options.watch_interval_seconds,
-                start_timeout_seconds=options.start_timeout_seconds,
-                max_request_bytes=options.max_request_bytes,
-                accelerators=options.accelerators,
-                minimum_capability=options.minimum_capability,
-                adapters=options.adapters,
-            )
+    launch(
+        Settings.from_environment(
+            command=tuple(command),
+            port=options.port,
+            engine_port=options.engine_port,
+            drain_timeout_seconds=options.drain_timeout_seconds,
+            minimum_drain_seconds=options.minimum_drain_seconds,
+            stall_timeout_seconds=options.stall_timeout_seconds,
+            watch_interval_seconds=options.watch_interval_seconds,
+            start_timeout_seconds=options.start_timeout_seconds,
+            max_request_bytes=options.max_request_bytes,
+            accelerators=options.accelerators,
+            minimum_capability=options.minimum_capability,
+            adapters=options.adapters,
         )
     )
 

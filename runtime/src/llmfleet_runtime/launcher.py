@@ -8,6 +8,7 @@ or because a signal told us to stop it.
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import time
@@ -44,10 +45,17 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
-def launch(settings: Settings) -> int:
-    """Run the engine to its end and return the exit code of the container."""
+def launch(settings: Settings) -> None:
+    """Run the engine to its end, and end the process with the exit code of the container."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(asctime)s llmfleet: %(message)s", datefmt="%m-%d %H:%M:%S")
-    return asyncio.run(Launcher(settings).run())
+    asyncio.run(_to_the_end(settings))
+
+
+async def _to_the_end(settings: Settings) -> None:
+    """At once, not as Python ends: it waits for its threads, and one that reads from a file server that does not answer never ends."""
+    code = await Launcher(settings).run()
+    logging.shutdown()
+    os._exit(code)
 
 
 class Launcher:

@@ -111,6 +111,8 @@ class Watch:
                 if (refusal := await self._api.first_answer()) is not None:
                     return f"no real request is answered yet: {refusal}"
                 self.answered.set()
+            elif not await self._check_health():  # The start timeout is over with the first answer: only /livez ends what hangs from here on.
+                return "/health is not answered any more"
             if self.adapters is not None and not self.adapters.settled:
                 await self.adapters.step()
                 if not self.adapters.settled:

@@ -4,6 +4,7 @@ The engine is a fake, so that every state lasts as long as a test needs; test_re
 """
 
 import http.client
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -146,6 +147,33 @@ def test_a_warming_that_hangs_is_ended(tmp_path: Path, process: str) -> None:
         kill(tmp_path / process, signal.SIGSTOP)
         assert ends(launch) == (1, "StartTimeout", "Warming")
         assert "come to the phase Warming" in launch.termination()["message"]
+
+
+@contextmanager
+def waiting_for_an_adapter(directory: Path) -> Iterator[Launched]:
+    """Warming, the real request answered: the adapter's file server does not answer."""
+    adapter = directory / "sql"
+    adapter.mkdir()
+    os.mkfifo(adapter / "adapter_config.json")
+    (directory / "adapters.json").write_text(json.dumps([{"name": "sql", "path": str(adapter)}]))
+    with launched(directory, f"--pid={directory / 'server'}", options=(STALL, f"--adapters={directory / 'adapters.json'}")) as launch:
+        eventually(lambda: str(launch.get("/readyz")[1].get("reason")), lambda reason: reason.startswith("adapters are being loaded"))
+        yield launch
+
+
+def test_a_file_server_that_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    with waiting_for_an_adapter(tmp_path) as launch:
+        launch.signal()
+        assert stopped_cleanly(launch)
+
+
+def test_a_server_that_hangs_after_its_first_answer_is_not_alive(tmp_path: Path) -> None:
+    """The start timeout is only for the first answer: adapters may take long."""
+    with waiting_for_an_adapter(tmp_path) as launch:
+        kill(tmp_path / "server", signal.SIGSTOP)
+        eventually(lambda: launch.status("/livez"), lambda status: status == 503)
+        launch.signal()
+        assert ends(launch) == (1, "EngineStalled", "Draining")
 
 
 # --- Serving -----------------------------------------------------------------------------------------------------------
