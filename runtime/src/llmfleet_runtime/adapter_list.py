@@ -59,6 +59,11 @@ def fetch_failure(path: str) -> str | None:
         return "it cannot be fetched; the log of the sidecar says why"
 
 
+def volume(path: Path) -> Path:
+    """Where the volume of an adapter that needs no fetching is mounted: /claims/NAME, /images/NAME, or /models with the model on it."""
+    return Path(*path.parts[: 2 if path.parts[1] == "models" else 3])
+
+
 def _item(entry: dict[str, Any]) -> Item:
     name, path, source, fetcher = entry["name"], entry["path"], entry.get("source"), entry.get("fetcher")
     if not (isinstance(name, str) and name and isinstance(path, str) and path.startswith("/")):

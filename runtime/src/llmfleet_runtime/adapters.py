@@ -126,6 +126,7 @@ class Adapters:
         self._notes: dict[str, _Notes] = {}
         self._leftovers = Leftovers(clock)
         self._settled = False
+        self._fetched_bytes: list[int] = []
         self._progress: object = None
         self._progressed_at = clock()
         self._work: asyncio.Task[None] | None = None
@@ -148,6 +149,8 @@ class Adapters:
         if done:
             work, self._work = self._work, None
             work.result()
+        elif not self._settled:  # Also a pass may take for ever: a file server that does not answer.
+            self._look_for_progress()
 
     async def _pass(self) -> None:
         try:
@@ -199,8 +202,8 @@ class Adapters:
         """What can be seen without vLLM that keeps the adapter from being loaded now."""
         path = Path(item.path)
         if not path.is_dir():
-            if item.source is None and not _volume(path).is_dir():
-                return State.LOADING, f"{_volume(path)} is mounted only in the pods that the rollout starts"
+            if item.source is None and not adapter_list.volume(path).is_dir():
+                return State.LOADING, f"{adapter_list.volume(path)} is mounted only in the pods that the rollout starts"
             if item.source is None:
                 return State.FAILED, f"there is no directory {path}: correct the path in adapters.items[].source, or put the adapter there"
             failure = adapter_list.fetch_failure(item.path)
@@ -258,9 +261,8 @@ class Adapters:
         """Note a failed attempt and when the next one is; the message to show."""
         notes = self._of(item)
         count = notes.refusal.count + 1 if notes.refusal is not None and notes.refusal.path == item.path else 1
-        wait_seconds = RETRY_SECONDS[min(count, len(RETRY_SECONDS)) - 1]
         message = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
-        notes.refusal = _Refusal(item.path, message, count, self._clock() + wait_seconds)
+        notes.refusal = _Refusal(item.path, message, count, self._clock() + RETRY_SECONDS[min(count, len(RETRY_SECONDS)) - 1])
         return message
 
     def _of(self, item: Item) -> _Notes:
@@ -276,13 +278,16 @@ class Adapters:
     async def _look_whether_settled(self) -> None:
         if self._settled:
             return
-        states = self.states
-        if self._items is not None and all(state.state is not State.LOADING for state in states):
+        if self._items is not None and all(state.state is not State.LOADING for state in self.states):
             self._settled = True
             return
         fetched = [Path(item.path + ".partial") for item in self._items or () if item.source is not None]
-        sizes = await asyncio.to_thread(lambda: [adapter_files.size_bytes(path) for path in fetched])
-        if (progress := (states, sizes)) != self._progress:
+        self._fetched_bytes = await asyncio.to_thread(lambda: [adapter_files.size_bytes(path) for path in fetched])
+        self._look_for_progress()
+
+    def _look_for_progress(self) -> None:
+        states = self.states
+        if (progress := (states, self._fetched_bytes)) != self._progress:
             self._progress, self._progressed_at = progress, self._clock()
         elif self._clock() - self._progressed_at >= PATIENCE_SECONDS:
             missing = ", ".join(state.name for state in states if state.state is State.LOADING) or str(self._file)
@@ -293,8 +298,3 @@ class Adapters:
 def _beside(loaded_path: str | None, state: State, message: str) -> tuple[State, str]:
     """The message with what it means for clients where another version is loaded."""
     return state, message if loaded_path is None else f"{message}; the version before it still answers"
-
-
-def _volume(path: Path) -> Path:
-    """Where the volume of an adapter that needs no fetching is mounted: /claims/NAME, /images/NAME, or /models with the model on it."""
-    return Path(*path.parts[: 2 if path.parts[1] == "models" else 3])

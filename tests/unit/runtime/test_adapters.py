@@ -234,6 +234,19 @@ async def test_a_slow_source_does_not_hold_up_the_model_for_ever(pod: Pod) -> No
     assert await pod.step() == {"sql": State.LOADED}
 
 
+async def test_a_pass_that_hangs_does_not_hold_up_the_model_for_ever(pod: Pod, engine: FakeEngine) -> None:
+    engine.holds = asyncio.Event()
+    await pod.step(pod.adapter("sql"), pod.adapter("fr"), at_most_seconds=0)
+    await until_asked(engine)
+    await pod.step(after_seconds=PATIENCE_SECONDS - 1, at_most_seconds=0)
+    await pod.step(after_seconds=PATIENCE_SECONDS - 1, at_most_seconds=0)
+    assert not pod.adapters.settled
+    await pod.step(after_seconds=1, at_most_seconds=0)
+    assert pod.adapters.settled
+    engine.holds.set()
+    assert await pod.step() == {"sql": State.LOADED, "fr": State.LOADED}
+
+
 # --- The list ---------------------------------------------------------------------------------------------------------
 
 
