@@ -91,6 +91,15 @@ def test_of_a_pod_where_it_runs_and_what_happened_is_kept() -> None:
     assert "annotations" not in slim["metadata"]
 
 
+def test_of_containers_how_they_fare_is_kept_and_not_what_newer_kubelets_repeat() -> None:
+    fares = {"name": "engine", "image": "i", "ready": False, "restartCount": 1, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}
+    repeated = {"containerID": "c", "imageID": "i", "started": True, "resources": {}, "allocatedResources": {}, "volumeMounts": [{"name": "v"}]}
+    statuses = {"initContainerStatuses": [fares | repeated], "containerStatuses": [fares | repeated]}
+    slim = slim_pod({**deployment(), "kind": "Pod", "spec": {}, "status": statuses})
+    assert slim["status"] == {"initContainerStatuses": [fares], "containerStatuses": [fares]}
+    assert slim_pod(slim) == slim
+
+
 def test_of_a_pod_what_it_asks_for_is_kept() -> None:
     """Why no node takes it, and why the kernel ended it, is told with the figures (reconcile.remedies)."""
     asks = {"name": "engine", "resources": {"limits": {"nvidia.com/gpu": "2", "memory": "64Gi"}}}
