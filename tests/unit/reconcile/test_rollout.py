@@ -213,6 +213,8 @@ def test_the_controller_would_start_a_held_revision_that_is_alone_so_then_nothin
     held, _ = followed(surging(), scene(OLD, crashing("a")))
     assert stopped(followed(held, scene(wanted=0))[0]), "scaled to 0 by its user"
     assert stopped(followed(held, scene(crashing("a")))[0]), "the old ones went before the bad ones did"
+    drained = pod("old", "old", ready=True, leaves_until=NOW + 300)
+    assert not stopped(followed(held, scene(drained, crashing("a")))[0]), "its replacement is made in this moment"
 
 
 def test_words_longer_than_the_status_holds_are_cut() -> None:

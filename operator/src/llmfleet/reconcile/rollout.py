@@ -106,7 +106,7 @@ def followed(rollout: RolloutStatus, scene: Scene) -> tuple[RolloutStatus, float
     """Return the rollout as the pods show it now, and when it may go on by time alone (seconds since the epoch)."""
     ours = scene.of(rollout.revision)
     served = rollout.served or any(pod.answered for pod in ours)
-    held = None if served else _held(rollout.held, ours, scene.beside(rollout.revision), scene.wanted)
+    held = None if served else _held(rollout.held, rollout.revision, scene)
     rollout = rollout.model_copy(update={"served": served, "held": held})
     gone_at = max((pod.leaves_until_seconds + PATIENCE_SECONDS for pod in scene.leaving), default=None)
     if held is not None or rollout.strategy == "Recreate":
@@ -151,14 +151,17 @@ def _no_room(words: str | None, wanted: int) -> str:
     return f"{before}{(words or '')[: MAX_ROLLOUT_CHARACTERS - len(before) - len(after)]}{after}"
 
 
-def _held(before: Held | None, ours: Sequence[EnginePod], others: Sequence[EnginePod], wanted: int) -> Held | None:
+def _held(before: Held | None, revision: str, scene: Scene) -> Held | None:
     """Why a revision that has never answered is given up.
 
     Paused is how the revision before serves on. Without replicas the workload's controller would start the revision that was given up as soon as one is
     wanted again, so that then the workload is scaled to 0 instead.
     """
+    ours, others = scene.of(revision), scene.beside(revision)
     if before is not None:
-        paused = before.paused and wanted > 0 and not (ours and not others)
+        # One that leaves, as its node is drained, is about to be replaced by its ReplicaSet.
+        alone = bool(ours) and all(pod.revision == revision for pod in scene.pods)
+        paused = before.paused and scene.wanted > 0 and not alone
         return before.model_copy(update={"paused": paused})
     # Several that end at once may all have met the same chance. One that starts for the first time may still answer, and a single bad node is no reason to
     # end it.
@@ -166,4 +169,4 @@ def _held(before: Held | None, ours: Sequence[EnginePod], others: Sequence[Engin
         return None
     worst = max(ours, key=lambda pod: (pod.last_end is not None, pod.ends))
     end = worst.last_end.in_status if worst.last_end is not None else {"reason": UNKNOWN}
-    return Held(**{"state": UNKNOWN, **end}, pod=worst.name, paused=wanted > 0 and any(pod.answered or pod.ends < ENDS for pod in others))
+    return Held(**{"state": UNKNOWN, **end}, pod=worst.name, paused=scene.wanted > 0 and any(pod.answered or pod.ends < ENDS for pod in others))
