@@ -13,8 +13,8 @@ IDLE_LOOKS: Final = 2
 """Looks in a row that must find nothing: between two gauges' updates a request may be neither waiting nor running."""
 
 QUIET_SECONDS: Final = 30.0
-"""Open connections without any request for so long carry none. vLLM closes an idle one after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE), so only one that is used for
-something else (a mesh's health checks) lasts; a request that the gauges do not show yet fetches its pictures or videos for at most 30 s (vllm/envs.py)."""
+"""Open connections without any request for so long carry none: they rest in a gateway's pool, or are used for something else (a
+mesh's health checks). A request that the gauges do not show yet fetches its pictures or videos for at most 30 s (vllm/envs.py)."""
 
 
 @dataclass(frozen=True, slots=True)

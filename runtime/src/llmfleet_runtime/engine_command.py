@@ -16,6 +16,11 @@ MIDDLEWARE: Final = "llmfleet_runtime.middleware.Middleware"
 ENVIRONMENT_MIDDLEWARE: Final = "LLMFLEET_MIDDLEWARE"
 """What the middleware is told: a JSON object of the path of the board and of the guard's rules."""
 
+KEEP_ALIVE: Final = {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75"}
+"""How long vLLM leaves a connection open that rests, in seconds, unless the pod says otherwise. Its own 5 s lose requests: gateways and clients keep theirs for
+longer (nginx 60 s, Go 90 s) and send just when vLLM closes. And where its event loop was held up for so long, vLLM closes a connection whose next request has
+come already: uvloop runs the timers that are due before it reads (libuv, uv_run)."""
+
 
 def engine_command(
     command: Sequence[str], environment: Mapping[str, str], board: Path, *, max_request_bytes: int, admin_token: str
@@ -41,7 +46,7 @@ def engine_command(
         "PYTHONPATH": os.pathsep.join(path),  # No empty part: Python would take it for the working directory.
         ENVIRONMENT_MIDDLEWARE: json.dumps({"board": str(board), **Guard.of(keys, admin_token, max_request_bytes).document()}),
     }
-    return [*command, "--middleware", MIDDLEWARE], {**environment, **added}
+    return [*command, "--middleware", MIDDLEWARE], {**KEEP_ALIVE, **environment, **added}
 
 
 def _archive() -> Path:

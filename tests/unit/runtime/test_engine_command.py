@@ -39,6 +39,11 @@ def test_every_other_variable_is_handed_on() -> None:
     assert started(HOME="/home/vllm", VLLM_API_KEY="env")[1].items() >= {"HOME": "/home/vllm", "VLLM_API_KEY": "env"}.items()
 
 
+def test_connections_may_rest_for_longer_than_those_of_gateways_unless_the_pod_says_otherwise() -> None:
+    assert int(started()[1]["VLLM_HTTP_TIMEOUT_KEEP_ALIVE"]) > 60
+    assert started(VLLM_HTTP_TIMEOUT_KEEP_ALIVE="7")[1]["VLLM_HTTP_TIMEOUT_KEEP_ALIVE"] == "7"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -41,7 +41,7 @@ class Target:
 def session() -> aiohttp.ClientSession:
     """The session to read engines with: no connection is kept.
 
-    vLLM closes an idle connection after 5 s (VLLM_HTTP_TIMEOUT_KEEP_ALIVE), and that is how often it is asked: a kept one would nearly always die in hand.
+    A kept one would be waited for when the engine is to stop, as every open connection is (docs/engine-pod.md).
     Call it inside a running event loop; the caller closes it.
     """
     return aiohttp.ClientSession(
