@@ -21,7 +21,8 @@ _SHORTEST_PREFIX: Final = len("--max-num-se")
 """`--max-num-s` is ambiguous (seqs, scheduled-tokens): argparse refuses it."""
 
 _SECRET_KEY: Final = r"[\w.\-]*(?:token|secret|password|credentials?|key)"  # noqa: S105 a pattern of names
-_JSON_SECRET: Final = re.compile(rf'("{_SECRET_KEY}"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
+_JSON_SECRET: Final = re.compile(rf'("{_SECRET_KEY}"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|-?\d[\w.+-]*)', re.IGNORECASE)
+"""Numbers too: the key of --watermark-config is one (config/watermarking.py, 0.32)."""
 _URL_SECRET: Final = re.compile(r"(://[^/@\s:]+:)[^/@\s]+@")
 _DOTTED_SECRET: Final = re.compile(rf"--[\w\-]+\.{_SECRET_KEY}", re.IGNORECASE)
 

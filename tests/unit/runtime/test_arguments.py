@@ -36,6 +36,7 @@ def test_the_number_of_sequences_is_read_in_every_spelling_of_vllm(arguments: st
         ('--kv-transfer-config {"token":"abc","kv_port":1}', '--kv-transfer-config {"token":"***","kv_port":1}'),
         ('--model-loader-extra-config={"aws_secret_access_key":"abc"}', '--model-loader-extra-config={"aws_secret_access_key":"***"}'),
         ("--model-loader-extra-config.access_key abc", "--model-loader-extra-config.access_key ***"),
+        ('--watermark-config {"key":1234567,"alpha":0.2}', '--watermark-config {"key":"***","alpha":0.2}'),
         ("--otlp-traces-endpoint https://me:pass@host/v1", "--otlp-traces-endpoint https://me:***@host/v1"),
         ('--speculative-config {"num_speculative_tokens":3}', '--speculative-config {"num_speculative_tokens":3}'),
     ],
