@@ -6,6 +6,7 @@ may be helped by a compatibility package in the image, and only CUDA itself know
 
 import errno
 import logging
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from llmfleet_runtime.settings import Settings
 
 PREFLIGHT_SECONDS: Final = 10.0
 """Longest time for all checks. A driver or a file server that does not answer by then is left to the engine and to its start timeout."""
+
+_SHOWABLE_KEY: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+"""What a header can carry unchanged (RFC 9110, 5.5) and vLLM compares as it came: ASCII, without blanks and line breaks at its ends."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,11 +49,23 @@ def engine_port_is_free(settings: Settings) -> Refusal | None:
         return Refusal(Reason.PORT_IN_USE, f"the engine's port {settings.engine_port} is taken by another process")
 
 
+def api_key_can_be_shown(settings: Settings) -> Refusal | None:
+    """Whether anybody can show the key that vLLM asks for: with none but empty ones vLLM serves whoever comes, with a line break in one it is never ready."""
+    given = arguments.api_keys(settings.command)
+    key = arguments.api_key(settings.command) if given is not None else settings.api_key
+    if (given is None and key is None) or (key is not None and _SHOWABLE_KEY.fullmatch(key)):
+        return None
+    what = "is empty" if key is None else "has a blank or a line break at an end, or a character that no HTTP header can carry"
+    remedy = "write the key alone into the Secret that spec.access.apiKeys names: kubectl create secret generic --from-literal adds no line break, echo does"
+    return Refusal(Reason.INVALID_ARGUMENT, f"the API key {what}", remedy)
+
+
 Check = Callable[[Settings], Refusal | None]
 
 CHECKS: Final[tuple[Check, ...]] = (
     leftovers_are_removed,
     engine_port_is_free,
+    api_key_can_be_shown,
     directories_are_writable,
     model_is_whole,
     shared_memory_suffices,

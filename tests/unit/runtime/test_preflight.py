@@ -2,9 +2,11 @@ import socket
 import threading
 from pathlib import Path
 
+import pytest
+
 from llmfleet_runtime.failure_patterns import REMEDIES, Reason
 from llmfleet_runtime.failures import Failure
-from llmfleet_runtime.preflight import CHECKS, engine_port_is_free, in_thread, leftovers_are_removed, preflight
+from llmfleet_runtime.preflight import CHECKS, api_key_can_be_shown, engine_port_is_free, in_thread, leftovers_are_removed, preflight
 from llmfleet_runtime.preflight_refusal import Refusal
 from llmfleet_runtime.settings import Settings
 
@@ -51,6 +53,28 @@ def test_a_port_that_someone_listens_on_is_told() -> None:
         settings = Settings(command=("vllm", "serve", "acme/tiny"), engine_port=port)
         assert engine_port_is_free(settings) == Refusal(Reason.PORT_IN_USE, f"the engine's port {port} is taken by another process")
     assert engine_port_is_free(settings) is None
+
+
+@pytest.mark.parametrize("arguments", [(), ("--api-key=sk-1",), ("--api-key", "", "sk-1"), ("--api-key", "sk-1", "sk-2\n"), ("--api-key", "two words")])
+def test_a_key_that_can_be_shown_passes(arguments: tuple[str, ...]) -> None:
+    assert api_key_can_be_shown(Settings(command=("vllm", "serve", "m", *arguments))) is None
+    assert api_key_can_be_shown(Settings(command=("vllm", "serve", "m", *arguments), api_key="sk-3")) is None
+
+
+@pytest.mark.parametrize("key", ["sk-1\n", " sk-1", "sk-\r1", "schlüssel"])
+def test_a_key_that_nobody_can_show_is_told_and_not_shown(key: str) -> None:
+    for settings in (Settings(command=("vllm", "serve", "m", "--api-key", key)), Settings(command=("vllm", "serve", "m"), api_key=key)):
+        refusal = api_key_can_be_shown(settings)
+        assert refusal is not None
+        assert (refusal.reason, key.strip() in refusal.message) == (Reason.INVALID_ARGUMENT, False)
+        assert "spec.access.apiKeys" in refusal.remedy
+
+
+@pytest.mark.parametrize("arguments", [("--api-key=",), ("--api-key", ""), ("--api-key",)])
+def test_empty_keys_are_refused_for_vllm_would_serve_whoever_comes(arguments: tuple[str, ...]) -> None:
+    refusal = api_key_can_be_shown(Settings(command=("vllm", "serve", "m", *arguments)))
+    assert refusal is not None
+    assert refusal.message == "the API key is empty"
 
 
 def test_a_port_on_another_address_is_not_the_engine_s() -> None:
