@@ -20,6 +20,9 @@ DEFAULT_MAX_LORA_RANK: Final = 16
 _SHORTEST_PREFIX: Final = len("--max-num-se")
 """`--max-num-s` is ambiguous (seqs, scheduled-tokens): argparse refuses it."""
 
+_OPTION: Final = re.compile(r"--[a-z][a-z0-9_-]*(?:\.[^=]*)?(?:=.*)?|-[A-Za-z]{1,4}\d?(?:[.=].*)?", re.DOTALL)
+"""What vLLM's options look like. Other words with a dash are values: negative numbers, and keys, which vLLM cannot take but which must not be shown."""
+
 _SECRET_KEY: Final = r"[\w.\-]*(?:token|secret|password|credentials?|key)"  # noqa: S105 a pattern of names
 _JSON_SECRET: Final = re.compile(rf'("{_SECRET_KEY}"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|-?\d[\w.+-]*)', re.IGNORECASE)
 """Numbers too: the key of --watermark-config is one (config/watermarking.py, 0.32)."""
@@ -107,8 +110,7 @@ def _options(arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 
 def _is_option(argument: str) -> bool:
-    """Starts with a dash and is no negative number: argparse takes no such word as a value."""
-    return argument.startswith("-") and len(argument) > 1 and not argument[1].isdigit()
+    return _OPTION.fullmatch(argument) is not None
 
 
 def _spelled(name: str) -> str:

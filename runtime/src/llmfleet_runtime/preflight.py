@@ -52,11 +52,15 @@ def engine_port_is_free(settings: Settings) -> Refusal | None:
 def api_key_can_be_shown(settings: Settings) -> Refusal | None:
     """Whether anybody can show the key that vLLM asks for: with none but empty ones vLLM serves whoever comes, with a line break in one it is never ready."""
     given = arguments.api_keys(settings.command)
+    remedy = "write the key alone into the Secret that spec.access.apiKeys names: kubectl create secret generic --from-literal adds no line break, echo does"
+    if any(key.startswith("-") for key in given or ()):
+        return Refusal(
+            Reason.INVALID_ARGUMENT, "an API key begins with a dash: vLLM takes it for an option", "give spec.access.apiKeys a Secret with another key"
+        )
     key = arguments.api_key(settings.command) if given is not None else settings.api_key
     if (given is None and key is None) or (key is not None and _SHOWABLE_KEY.fullmatch(key)):
         return None
     what = "is empty" if key is None else "has a blank or a line break at an end, or a character that no HTTP header can carry"
-    remedy = "write the key alone into the Secret that spec.access.apiKeys names: kubectl create secret generic --from-literal adds no line break, echo does"
     return Refusal(Reason.INVALID_ARGUMENT, f"the API key {what}", remedy)
 
 

@@ -29,6 +29,8 @@ def test_the_number_of_sequences_is_read_in_every_spelling_of_vllm(arguments: st
         ("--api-key sk-1 sk-2 --port 8000", "--api-key *** *** --port 8000"),
         ("--api-key=sk-1 -tp 2", "--api-key=*** -tp 2"),
         ("--api_key sk-1", "--api_key ***"),
+        ("--api-key sk-1 -Xk3y9aZ --Yk3y9aZ -tp 2", "--api-key *** *** *** -tp 2"),
+        ("--api-key sk-1 -cc.mode=3 -O3 -dp=2 --compilation-config.custom_ops none", "--api-key *** -cc.mode=3 -O3 -dp=2 --compilation-config.custom_ops none"),
         ("--api-k sk-1", "--api-k ***"),
         ("--hf-token hf_x m", "--hf-token *** ***"),
         ("--hf_token=hf_x", "--hf_token=***"),

@@ -70,6 +70,15 @@ def test_a_key_that_nobody_can_show_is_told_and_not_shown(key: str) -> None:
         assert "spec.access.apiKeys" in refusal.remedy
 
 
+@pytest.mark.parametrize("arguments", [("--api-key", "-Xk3y9aZ"), ("--api-key", "sk-1", "--Xk3y9aZ", "--max-num-seqs=8")])
+def test_a_key_that_vllm_takes_for_an_option_is_told_and_not_shown(arguments: tuple[str, ...]) -> None:
+    """vLLM itself writes it into its log: `unrecognized arguments`."""
+    refusal = api_key_can_be_shown(Settings(command=("vllm", "serve", "m", *arguments)))
+    assert refusal is not None
+    assert "begins with a dash" in refusal.message
+    assert "Xk3y" not in refusal.message
+
+
 @pytest.mark.parametrize("arguments", [("--api-key=",), ("--api-key", ""), ("--api-key",)])
 def test_empty_keys_are_refused_for_vllm_would_serve_whoever_comes(arguments: tuple[str, ...]) -> None:
     refusal = api_key_can_be_shown(Settings(command=("vllm", "serve", "m", *arguments)))
