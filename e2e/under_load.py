@@ -77,8 +77,11 @@ class Load:
         """Note what happens to the requests that begin from here on under a name; they are complete only after `settled`."""
         phase = Phase(name, time.time(), harmless)
         self._phases.append(phase)
-        yield phase
-        phase.ended = time.time()
+        try:
+            yield phase
+        finally:  # what was met before a failure stands in the table, too
+            phase.ended = time.time()
+            phase.answers = self._of(phase)
 
     async def met(self, phase: Phase, requests: int) -> None:
         """Wait until so many requests that began in the phase have ended."""
