@@ -116,6 +116,25 @@ async def test_without_room_the_only_replica_makes_it_and_the_next_revision_trie
     assert told(await quiet(operator, namespace), before).count("patch deployments one-engine 200") == 1, "strategy and template in one write"
 
 
+async def test_a_quota_without_room_for_one_more_is_no_room(operator: Operator, engines: Engines, kubectl: Kubectl, client: Client, namespace: str) -> None:
+    await serving(kubectl, client, namespace)
+    pods = len(kubectl.items("pods", namespace))
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "exact", "namespace": namespace}, "spec": {"hard": {"pods": str(pods)}}}
+    kubectl.must("apply", "-f", "-", given=quota)
+    await eventually(lambda: kubectl.must("-n", namespace, "get", "resourcequota", "exact", "-o", "jsonpath={.status.used.pods}") == str(pods))
+    kubectl.must("apply", "-f", "-", given=wanted(namespace, 2048))
+
+    async def said() -> bool:
+        told = condition(await status_of(client, namespace, "one"), "Ready")
+        assert told["reason"] == "RollingOut", told
+        return bool(told["message"].startswith("looking for room for one more replica: ") and "exceeded quota: exact" in told["message"])
+
+    await eventually(said)
+    status = await ready(client, namespace, generation=2)
+    assert status["rollout"]["strategy"] == "InPlace"
+    assert "exceeded quota: exact" in status["rollout"]["message"]
+
+
 async def test_a_replica_that_finishes_its_requests_is_waited_for_and_named(
     operator: Operator, engines: Engines, kubectl: Kubectl, client: Client, namespace: str
 ) -> None:

@@ -18,6 +18,7 @@ from tests.unit.reconcile.pods import NOW, at, pod
 
 FAILED = {"reason": "KVCacheTooSmall", "message": "(1024) needs 0.25 GiB", "remedy": "lower model.maxLength", "state": "Starting"}
 NO_ROOM = "0/2 nodes are available: 2 Insufficient nvidia.com/gpu"
+QUOTA = 'pods "one-engine-5d" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: requests.nvidia.com/gpu=1, limited: 1'
 OLD = pod("old", "old", ready=True)
 LATE = NOW - PATIENCE_SECONDS
 
@@ -26,8 +27,8 @@ def spec(strategy: str = "Auto") -> LLMServiceSpec:
     return LLMServiceSpec.model_validate({"model": {"source": "hf://a/b"}, "rollout": {"strategy": strategy}}, by_alias=True, by_name=False)
 
 
-def scene(*pods: dict[str, Any], wanted: int = 1, freed: float = 0.0, now: float = NOW) -> Scene:
-    return Scene(engine_pods(pods), wanted, freed, now)
+def scene(*pods: dict[str, Any], wanted: int = 1, freed: float = 0.0, now: float = NOW, quota: str | None = None, since: float = 0.0) -> Scene:
+    return Scene(engine_pods(pods), wanted, freed, now, quota, since)
 
 
 def surging(**changes: Any) -> RolloutStatus:
@@ -77,6 +78,23 @@ def test_no_room_for_one_more_is_believed_after_some_patience_and_said() -> None
     chosen, again = followed(waiting, scene(*pods, now=NOW + PATIENCE_SECONDS))
     assert (chosen.strategy, chosen.without_room, again) == ("InPlace", 0, None)
     assert chosen.message == f"no room for one more replica: {NO_ROOM}; replaced one at a time; with one replica nothing answers meanwhile"
+
+
+def test_a_quota_that_has_no_room_for_one_more_is_no_room() -> None:
+    waiting, again = followed(surging(), scene(OLD, quota=QUOTA, since=NOW))
+    assert (waiting.strategy, again) == ("Surge", NOW + PATIENCE_SECONDS)
+    told = wait(waiting, scene(OLD, quota=QUOTA, since=NOW), None)
+    assert told is not None
+    assert (told.reason, told.final, told.message) == (Reason.ROLLING_OUT, False, f"looking for room for one more replica: {QUOTA}")
+    chosen, _ = followed(waiting, scene(OLD, quota=QUOTA, since=LATE))
+    assert (chosen.strategy, chosen.without_room) == ("InPlace", 0)
+    assert chosen.message == f"no room for one more replica: {QUOTA}; replaced one at a time; with one replica nothing answers meanwhile"
+
+
+def test_a_quota_that_refuses_a_replica_more_of_the_same_revision_is_no_rollout() -> None:
+    seen = scene(pod("a", ready=True), wanted=2, quota=QUOTA, since=LATE)
+    assert followed(surging(), seen)[0].strategy == "Surge"
+    assert wait(surging(), seen, None) is None
 
 
 def test_with_several_replicas_the_others_answer_meanwhile() -> None:

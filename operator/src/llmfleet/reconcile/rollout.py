@@ -37,6 +37,10 @@ class Scene:
     freed_at_seconds: float
     """When a pod of the service last gave its place back, as far as is known: the scheduler is about to look for room again."""
     now_seconds: float
+    quota: str | None = None
+    """The API server's words where a quota of the namespace keeps a replica from being made: it never comes to the scheduler."""
+    quota_since_seconds: float = 0.0
+    """Since when, as far as is known."""
 
     def of(self, revision: str) -> list[EnginePod]:
         """Return the pods of a revision that stay."""
@@ -119,7 +123,7 @@ def followed(rollout: RolloutStatus, scene: Scene) -> tuple[RolloutStatus, float
         return rollout.model_copy(update={"without_room": known}), due if due is not None else gone_at
     update = {"strategy": "InPlace", "without_room": scene.without_room}
     if rollout.strategy == "Surge":
-        update["message"] = _no_room(next(pod.no_room for pod in ours if pod.no_room is not None), scene.wanted)
+        update["message"] = _no_room(next((pod.no_room for pod in ours if pod.no_room is not None), scene.quota), scene.wanted)
     return rollout.model_copy(update=update), None
 
 
@@ -138,15 +142,17 @@ def _no_room_at(revision: str, scene: Scene) -> float | None:
     """When it is certain that a replica of the revision finds no room; None where all have theirs, or where no other replica could make room."""
     waiting = [pod for pod in scene.of(revision) if pod.no_room is not None]
     # What a person starts again (kubectl rollout restart) is of the same revision, and of another ReplicaSet.
-    if not any(pod.stays and pod.replica_set != one.replica_set for pod in scene.pods for one in waiting):
+    if any(pod.stays and pod.replica_set != one.replica_set for pod in scene.pods for one in waiting):
+        since = min(pod.no_room_since_seconds for pod in waiting)
+    elif scene.quota is not None and scene.beside(revision):
+        since = scene.quota_since_seconds
+    else:
         return None
-    return (
-        max(min(pod.no_room_since_seconds for pod in waiting), scene.freed_at_seconds, *(pod.leaves_until_seconds for pod in scene.leaving)) + PATIENCE_SECONDS
-    )
+    return max(since, scene.freed_at_seconds, *(pod.leaves_until_seconds for pod in scene.leaving)) + PATIENCE_SECONDS
 
 
 def _no_room(words: str | None, wanted: int) -> str:
-    """Why replicas are replaced one at a time; the scheduler's words may be long."""
+    """Why replicas are replaced one at a time; the words of the scheduler or of the quota may be long."""
     before, after = "no room for one more replica: ", "; replaced one at a time" + ("; with one replica nothing answers meanwhile" if wanted == 1 else "")
     return f"{before}{(words or '')[: MAX_ROLLOUT_CHARACTERS - len(before) - len(after)]}{after}"
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from llmfleet.api.v1alpha1 import RolloutStatus
 from llmfleet.kube.objects import Key
@@ -15,6 +16,9 @@ from llmfleet.resources import engine_pod
 from llmfleet.resources.children import children
 from llmfleet.resources.rollout_plan import start_seconds
 from llmfleet.resources.workload import Progress, Workload
+
+QUOTA: Final = "exceeded quota"
+"""What the API server says where a pod is one too many for its namespace, and for nothing else (kubernetes, apiserver/pkg/admission/plugin/resourcequota)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class _Memory:
     placed: frozenset[str] = frozenset()
     """Uids of the pods that had a place."""
     freed_at_seconds: float = 0.0
+    quota_since_seconds: float | None = None
     given_up: dict[str, frozenset[str]] = field(default_factory=dict)
     """ReplicaSets that were scaled to 0, with the uids of the pods that they had then: they are going."""
 
@@ -73,7 +78,10 @@ class Rollouts:
         if memory.placed - placed:
             memory.freed_at_seconds = now
         memory.placed = placed
-        return Scene(pods, progress.wanted if progress is not None else 0, memory.freed_at_seconds, now)
+        quota = progress.refused if progress is not None and QUOTA in (progress.refused or "") else None
+        memory.quota_since_seconds = None if quota is None else now if memory.quota_since_seconds is None else memory.quota_since_seconds
+        wanted = progress.wanted if progress is not None else 0
+        return Scene(pods, wanted, memory.freed_at_seconds, now, quota, memory.quota_since_seconds or 0.0)
 
     def to_empty(self, key: Key, rollout: RolloutStatus, scene: Scene) -> list[str]:
         """Return the ReplicaSets to scale to 0, without those that were and whose pods are going."""

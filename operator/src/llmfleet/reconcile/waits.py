@@ -32,7 +32,7 @@ def wait(rollout: RolloutStatus, scene: Scene, failure: Failure | None) -> Wait 
     if failure is not None and failure.reason in OF_THE_REVISION and any(pod.ready for pod in others):
         return Wait(Reason.DEGRADED, f"{failure.message}; {_serve_on(others, scene.wanted)}", failure.final)
     ours = scene.of(rollout.revision)
-    words = next((pod.no_room for pod in ours if pod.no_room is not None), None)
+    words = next((pod.no_room for pod in ours if pod.no_room is not None), scene.quota)
     if scene.leaving and (words is not None or not ours):
         return Wait(Reason.ROLLING_OUT, _leaving(scene.leaving))
     if scene.lost and not ours:
