@@ -47,7 +47,7 @@ e2e: prerequisites .venv/ready ## real node, real vLLM, real HPA
 variants: prerequisites .venv/ready ## every service of e2e/variants.py in pods: about half an hour, so not part of `test`, which starts four of them there
 	LLMFLEET_VARIANTS=all $(PYTHON) -m pytest e2e/test_variants.py -k on_the_node
 
-no-request-lost: prerequisites .venv/ready ## ten thousand requests through every disruption: as in `test`, which has fewer of them
+no-request-lost: prerequisites .venv/ready ## ten thousand requests through every disruption, on two nodes: about forty minutes, so not part of `test`
 	LLMFLEET_REQUESTS=10000 $(PYTHON) -m pytest e2e/test_no_request_is_lost.py
 
 benchmark-runtime: prerequisites .venv/ready ## vLLM under launcher and middleware against vLLM alone, in ratios: about ten minutes, on an idle machine
