@@ -1,7 +1,7 @@
 """What happens to a service while clients use it, and costs none of them an answer; and what does, and costs only what it must.
 
 The load goes on from the first test to the last, over two nodes; each test adds one disruption, and waits until it is over and enough requests have met it.
-On two processors it takes longer than all other tests of this folder together, as engines start under load: `make no-request-lost` runs it, `make e2e` does not.
+On two processors it takes longer than the rest of this folder, as engines start under load: `make no-request-lost` runs it, `make e2e` does not.
 """
 
 import asyncio
