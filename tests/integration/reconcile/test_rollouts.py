@@ -403,6 +403,5 @@ async def test_a_drain_is_not_refused_for_ever_because_of_a_replica_that_will_no
     await eventually(allowed, what="nobody waits for one that will not answer")
     engines.fate = lambda _: "answers"
     await ready(client, namespace)
-    budget = kubectl.get("pdb", "one-engine", namespace)
-    assert budget is not None
-    assert budget["spec"]["maxUnavailable"] == 1
+    # The workload may be complete a moment before the operator hears of its last pod.
+    await eventually(lambda: kubectl.must("-n", namespace, "get", "pdb", "one-engine", "-o", "jsonpath={.spec.maxUnavailable}") == "1")
