@@ -44,7 +44,7 @@ test-integration: prerequisites .venv/ready ## the operator on a real API server
 e2e: prerequisites .venv/ready ## real node, real vLLM, real HPA
 	$(PYTHON) -m pytest e2e
 
-variants: prerequisites .venv/ready ## every service of e2e/variants.py in pods: about half an hour, so not part of `test`, which starts four of them there
+variants: prerequisites .venv/ready ## every service of e2e/variants.py in pods: about 45 minutes, so not part of `test`, which starts four of them there
 	LLMFLEET_VARIANTS=all $(PYTHON) -m pytest e2e/test_variants.py -k on_the_node
 
 no-request-lost: prerequisites .venv/ready ## ten thousand requests through every disruption, on two nodes: about forty minutes, so not part of `test`
