@@ -69,6 +69,25 @@ async def test_that_there_is_no_room_is_said_before_a_replica_is_taken_for_it(ho
     assert house.api.bodies[0]["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
 
 
+async def test_a_quota_that_refuses_one_pod_after_the_other_is_told_once_and_with_what_to_do(house: House) -> None:
+    await revision(house)
+
+    def refused(name: str) -> None:
+        words = f'pods "{name}" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: requests.nvidia.com/gpu=1, limited: 1'
+        failure = {"type": "ReplicaFailure", "status": "True", "message": words}
+        sees(house, pod("old", "old", ready=True), replicas=1, updatedReplicas=0, readyReplicas=1, conditions=[failure])
+
+    refused("x-engine-5d7f-aaaaa")
+    await settled(house)
+    waiting = rollout(house)["waitingFor"]
+    assert waiting.startswith("looking for room for one more replica: a pod is forbidden: exceeded quota: gpus, ")
+    assert "; raise the ResourceQuota of the namespace" in waiting
+    house.api.writes.clear()
+    refused("x-engine-5d7f-bbbbb")
+    await settled(house)
+    assert house.api.writes == []
+
+
 async def held(house: House) -> str:
     """A revision that failed three times beside one that serves."""
     new = await revision(house)

@@ -64,8 +64,11 @@ _REFUSED: Final = (
 """Reasons and messages of pods that failed as a whole (kubernetes, pkg/kubelet/eviction, pkg/kubelet/lifecycle, pkg/kubelet/nodeshutdown), and what to do."""
 
 
+QUOTA: Final = "exceeded quota"
+"""What the API server says where a pod is one too many for its namespace, and for nothing else (kubernetes, apiserver/pkg/admission/plugin/resourcequota)."""
+
 _CREATION: Final = (
-    (r"exceeded quota", "raise the ResourceQuota of the namespace, or lower spec.replicas, spec.autoscaling.maxReplicas or the requests in spec.template.spec"),
+    (QUOTA, "raise the ResourceQuota of the namespace, or lower spec.replicas, spec.autoscaling.maxReplicas or the requests in spec.template.spec"),
     (r"violates PodSecurity", "leave out what spec.template.spec adds beyond the profile of the namespace, or label the namespace for another one"),
     (r"usage per (?:Container|Pod)", "the LimitRange of the namespace forbids it: change it, or the requests and limits in spec.template.spec"),
     (r"no PriorityClass", "create the PriorityClass, or correct spec.template.spec.priorityClassName"),

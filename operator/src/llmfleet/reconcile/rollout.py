@@ -38,7 +38,7 @@ class Scene:
     """When a pod of the service last gave its place back, as far as is known: the scheduler is about to look for room again."""
     now_seconds: float
     quota: str | None = None
-    """The API server's words where a quota of the namespace keeps a replica from being made: it never comes to the scheduler."""
+    """Why a quota of the namespace keeps a replica from being made, which so never comes to the scheduler, and what to do."""
     quota_since_seconds: float = 0.0
     """Since when, as far as is known."""
 

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from llmfleet.api.v1alpha1 import RolloutStatus
 from llmfleet.kube.objects import Key
+from llmfleet.reconcile import remedies
 from llmfleet.reconcile.desired import Accepted, Draft
 from llmfleet.reconcile.engine_pods import engine_pods
 from llmfleet.reconcile.inputs import Gatherer
@@ -16,9 +16,6 @@ from llmfleet.resources import engine_pod
 from llmfleet.resources.children import children
 from llmfleet.resources.rollout_plan import start_seconds
 from llmfleet.resources.workload import Progress, Workload
-
-QUOTA: Final = "exceeded quota"
-"""What the API server says where a pod is one too many for its namespace, and for nothing else (kubernetes, apiserver/pkg/admission/plugin/resourcequota)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,8 @@ class Rollouts:
         if memory.placed - placed:
             memory.freed_at_seconds = now
         memory.placed = placed
-        quota = progress.refused if progress is not None and QUOTA in (progress.refused or "") else None
+        refused = progress.refused if progress is not None else None
+        quota = remedies.with_creation(refused) if refused is not None and remedies.QUOTA in refused else None
         memory.quota_since_seconds = None if quota is None else now if memory.quota_since_seconds is None else memory.quota_since_seconds
         wanted = progress.wanted if progress is not None else 0
         return Scene(pods, wanted, memory.freed_at_seconds, now, quota, memory.quota_since_seconds or 0.0)
