@@ -13,6 +13,7 @@ from rich.console import Console
 
 from llmfleet import names
 from llmfleet.cli.console import harmless, table
+from llmfleet.kube.objects import is_ready
 from llmfleet.planning.figures import gib
 
 Object = Mapping[str, Any]
@@ -137,9 +138,8 @@ def _seen(service: Service) -> Iterator[Fact]:
 
 def _pod(pod: Object) -> str:
     status = pod.get("status") or {}
-    ready = any(condition["type"] == "Ready" and condition["status"] == "True" for condition in status.get("conditions", ()))
     restarts = sum(container.get("restartCount", 0) for container in status.get("containerStatuses", ()))
-    words = [str(status.get("phase", "Unknown")), "ready" if ready else "not ready"]
+    words = [str(status.get("phase", "Unknown")), "ready" if is_ready(pod) else "not ready"]
     words += [f"restarted {restarts} times"] if restarts else []
     words += [f"on {node}"] if (node := _at(pod, "spec", "nodeName")) else []
     return ", ".join(words)

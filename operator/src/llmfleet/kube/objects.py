@@ -49,6 +49,21 @@ def controller_uid(obj: Mapping[str, Any]) -> str | None:
     return None
 
 
+def is_ready(obj: Mapping[str, Any]) -> bool:
+    """Whether an object says of itself that it is Ready: of a pod, that requests are sent to it."""
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in (obj.get("status") or {}).get("conditions", ()))
+
+
+def has_ended(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod stays behind as a record only: its containers have ended for good, and its address may be another's by now."""
+    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+
+
+def stays(pod: Mapping[str, Any]) -> bool:
+    """Whether a pod is there to stay: neither ended nor being deleted."""
+    return not pod["metadata"].get("deletionTimestamp") and not has_ended(pod)
+
+
 def revision(resource_version: str | None) -> int | None:
     """A resourceVersion as a number, None where it is not one.
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from llmfleet import names
-from llmfleet.kube.objects import labels_of, uid_of
+from llmfleet.kube.objects import has_ended, labels_of, uid_of
 from llmfleet.names import Reason
 from llmfleet.reconcile.failures import FINAL_RESTARTS, Ended, ended, how_ended, memory_limit, of_pod
 from llmfleet.resources.blueprint import Manifest
@@ -66,8 +66,7 @@ class EnginePod:
 
 def engine_pods(pods: Iterable[Manifest]) -> tuple[EnginePod, ...]:
     """Return the pods by name, without those that have ended and stay behind as records."""
-    alive = (pod for pod in pods if pod.get("status", {}).get("phase") not in ("Failed", "Succeeded"))
-    return tuple(sorted(map(_engine_pod, alive), key=lambda pod: pod.name))
+    return tuple(sorted((_engine_pod(pod) for pod in pods if not has_ended(pod)), key=lambda pod: pod.name))
 
 
 def _engine_pod(pod: Manifest) -> EnginePod:

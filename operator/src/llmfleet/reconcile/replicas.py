@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from llmfleet import names
+from llmfleet.kube.objects import is_ready, stays
 from llmfleet.resources.blueprint import Manifest
 from llmfleet.scrape.report import Report
 
@@ -30,10 +31,10 @@ class Replica:
     @property
     def ready(self) -> bool:
         """Whether requests are sent to it."""
-        return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in self.pod.get("status", {}).get("conditions", ()))
+        return is_ready(self.pod)
 
 
 def replicas(pods: Iterable[Manifest], reports: Mapping[str, Report]) -> tuple[Replica, ...]:
     """Return the replicas by name; neither pods that are going nor those that have ended and stay behind as records."""
-    staying = (pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and pod.get("status", {}).get("phase") not in ("Failed", "Succeeded"))
-    return tuple(sorted((Replica(pod, reports.get(pod["metadata"]["name"])) for pod in staying), key=lambda replica: replica.name))
+    staying = (Replica(pod, reports.get(pod["metadata"]["name"])) for pod in pods if stays(pod))
+    return tuple(sorted(staying, key=lambda replica: replica.name))

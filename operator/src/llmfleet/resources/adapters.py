@@ -76,9 +76,9 @@ def sidecars(blueprint: Blueprint) -> tuple[list[Manifest], list[Manifest]]:
     Number 0 is always there: an adapter that anybody may read, or whoever may read the model, needs no new pod.
     """
     spec = blueprint.spec
-    wanted = {0: (spec.model.credentials if (scheme := _model_scheme(spec)) is not None else None, scheme)}
+    wanted = {0: (spec.model.credentials if (scheme := _scheme(spec.model.source)) is not None else None, scheme)}
     for adapter in spec.adapters.items:
-        if (scheme := _fetched_scheme(adapter)) is not None and (number := _number(spec, adapter)):
+        if (scheme := _scheme(adapter.source)) is not None and (number := _number(spec, adapter)):
             wanted[number] = (adapter.credentials, scheme)
     containers: list[Manifest] = []
     volumes: list[Manifest] = []
@@ -137,21 +137,15 @@ def _number(spec: LLMServiceSpec, adapter: Adapter) -> int:
 
     One Secret makes other variables for another kind of source: the kind is part of it.
     """
-    scheme, own = _fetched_scheme(adapter), adapter.credentials
-    if own is None or (scheme is _model_scheme(spec) and own == spec.model.credentials):
+    scheme, own = _scheme(adapter.source), adapter.credentials
+    if own is None or (scheme is _scheme(spec.model.source) and own == spec.model.credentials):
         return 0
     return int(_digest([str(scheme), own.to_wire()])[:8], 16) or 1
 
 
-def _model_scheme(spec: LLMServiceSpec) -> Scheme | None:
-    """How the model is fetched; None for one that is mounted."""
-    origin = source.parse(spec.model.source)
-    return origin.scheme if isinstance(origin, Repository | Bucket) else None
-
-
-def _fetched_scheme(adapter: Adapter) -> Scheme | None:
-    """How an adapter is fetched; None for one that is mounted."""
-    origin = source.parse(adapter.source)
+def _scheme(url: str) -> Scheme | None:
+    """How a source is fetched; None for one that is mounted."""
+    origin = source.parse(url)
     return origin.scheme if isinstance(origin, Repository | Bucket) else None
 
 

@@ -8,7 +8,7 @@ from llmfleet import names
 from llmfleet.api.v1alpha1 import Autoscaling, QueueDepth
 from llmfleet.autoscaling.demand import Bounds, Demand, InFlightTarget, NoData, QueueDepthTarget, Replicas
 from llmfleet.kube.kinds import DEPLOYMENT, LLMSERVICE, POD
-from llmfleet.kube.objects import Key, Object, key_of
+from llmfleet.kube.objects import Key, Object, is_ready, key_of, stays
 from llmfleet.kube.store import Store
 from llmfleet.metrics_api.application import Missing, Value
 from llmfleet.resources import children
@@ -68,7 +68,7 @@ class Scaling:
     def _replicas(self, key: Key) -> Replicas:
         workload = self._store.get(DEPLOYMENT, key[0], Owner(key[0], key[1], "").engine_name)
         pods = self._pods(key)
-        ready = frozenset(pod["metadata"]["name"] for pod in pods if _ready(pod))
+        ready = frozenset(pod["metadata"]["name"] for pod in pods if is_ready(pod))
         wanted = children.workload().progress(workload).wanted if workload is not None else len(pods)
         return Replicas(wanted=wanted, ready=ready, raised_at_seconds=self._raised_at(key, wanted))
 
@@ -85,15 +85,9 @@ class Scaling:
         return [_target(pod, adapters) for pod in self._pods(key_of(service)) if pod["status"].get("podIP")]
 
     def _pods(self, key: Key) -> list[Object]:
-        """Engine pods that are there to stay. One that has ended stays behind as a record, and its address may be another pod's by now."""
+        """Engine pods that are there to stay."""
         pods = self._store.select(POD, key[0], names.LABEL_SERVICE, key[1])
-        return [
-            pod
-            for pod in pods
-            if not pod["metadata"].get("deletionTimestamp")
-            and pod["metadata"]["labels"].get(names.LABEL_ROLE) == names.ROLE_ENGINE
-            and pod["status"].get("phase") not in ("Failed", "Succeeded")
-        ]
+        return [pod for pod in pods if pod["metadata"]["labels"].get(names.LABEL_ROLE) == names.ROLE_ENGINE and stays(pod)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +115,4 @@ def _adapters(service: Object) -> frozenset[str]:
 
 def _target(pod: Object, adapters: frozenset[str]) -> Target:
     restarts = sum(container.get("restartCount", 0) for container in pod["status"].get("containerStatuses", ()))
-    return Target(pod=pod["metadata"]["name"], address=pod["status"]["podIP"], state=f"{_ready(pod)}/{restarts}", adapters=adapters)
-
-
-def _ready(pod: Object) -> bool:
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in pod["status"].get("conditions", ()))
+    return Target(pod=pod["metadata"]["name"], address=pod["status"]["podIP"], state=f"{is_ready(pod)}/{restarts}", adapters=adapters)
