@@ -1,14 +1,15 @@
 """The base of every model that people write or read, and the types that Kubernetes' conventions ask for.
 
 Two representations and one convention: in Python attributes are snake_case, on the wire camelCase; `to_wire()` is the only way out
-and `model_validate(..., by_alias=True, by_name=False)` (planning.parse) the only way in for people's data.
+and `model_validate(..., by_alias=True, by_name=False)` (planning.parse) the only way in for people's data. What the operator wrote itself comes back by
+`from_wire()`.
 """
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
@@ -42,6 +43,14 @@ class Wire(BaseModel):
         """The object as JSON-ready values: camelCase, without absent fields, lists and maps that are empty by default included only when set."""
         wire: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
         return wire
+
+    @classmethod
+    def from_wire(cls, wire: object) -> Self | None:
+        """The object that to_wire wrote; None where there is none, or one that cannot be read because another version wrote it."""
+        try:
+            return cls.model_validate(wire, strict=True, by_alias=True, by_name=False)
+        except ValidationError:
+            return None
 
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def parse(raw: Mapping[str, Any]) -> LLMService | tuple[Violation, ...]:
         service = LLMService.model_validate({**raw, "status": None}, strict=True, by_alias=True, by_name=False)
     except ValidationError as error:
         return tuple(_violation(details, LLMService, "llm") for details in error.errors())
-    return service.model_copy(update={"status": _status(raw.get("status"))})
+    return service.model_copy(update={"status": LLMServiceStatus.from_wire(raw.get("status"))})
 
 
 def parse_profile(raw: Mapping[str, Any]) -> AcceleratorProfileObject | tuple[Violation, ...]:
@@ -66,13 +66,6 @@ def parse_profile(raw: Mapping[str, Any]) -> AcceleratorProfileObject | tuple[Vi
         return tuple(_violation(details, AcceleratorProfileObject, "accel") for details in error.errors())
     refused = {name: reserved.refusal(name, value) for name, value in profile.spec.env.items()}
     return tuple(Violation("spec.env", name, *refusal) for name, refusal in refused.items() if refusal) or profile
-
-
-def _status(raw: object) -> LLMServiceStatus | None:
-    try:
-        return LLMServiceStatus.model_validate(raw, strict=True, by_alias=True, by_name=False)
-    except ValidationError:
-        return None
 
 
 _SECRET: Final = re.compile(r"\.env\[\d+\](\.value)?$")

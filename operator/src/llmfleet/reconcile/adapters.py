@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import ValidationError
-
 from llmfleet.api.v1alpha1 import AdapterStatus
 from llmfleet.names import Reason
 from llmfleet.reconcile.desired import Accepted, Refused
@@ -70,10 +68,9 @@ def _steady(messages: Iterable[str], before: AdapterStatus | None, state: str) -
 
 def _read(before: Sequence[Manifest]) -> list[AdapterStatus]:
     """What was shown last; nothing where that is of another version."""
-    try:
-        return [AdapterStatus.model_validate(adapter) for adapter in before]
-    except ValidationError:
-        return []
+    shown = [AdapterStatus.from_wire(adapter) for adapter in before]
+    known = [status for status in shown if status is not None]
+    return known if len(known) == len(shown) else []
 
 
 def summary(adapters: Sequence[AdapterStatus]) -> Summary | None:

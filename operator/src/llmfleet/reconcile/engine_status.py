@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import ValidationError
-
 from llmfleet import names
 from llmfleet.api.v1alpha1 import EngineStatus, LastFailure, Phase
 from llmfleet.api.v1alpha1.status import MAX_ARGUMENT_CHARACTERS
@@ -42,7 +40,7 @@ def engine_status(
     `version`, `image` and `arguments` are as applied; `revision` is that of the pods of the present specification, and `same_revision` says that the status
     `before` was about it, too.
     """
-    shown = _read(before)
+    shown = EngineStatus.from_wire(before)
     answering = [replica.report for replica in replicas if replica.ready and replica.revision == revision]
     current = [report for report in answering if report is not None]
     comparable = shown is not None and shown.image == image and shown.arguments[:1] == list(arguments[:1])
@@ -120,11 +118,3 @@ def _ended(replica: Replica) -> _Ended | None:
 def _alike(one: LastFailure, other: LastFailure) -> bool:
     """Whether both tell the same but for numbers: free memory is another at every attempt."""
     return (one.pod, one.reason, one.state) == (other.pod, other.reason, other.state) and alike(one.message, other.message)
-
-
-def _read(before: Manifest) -> EngineStatus | None:
-    """What was shown last; None where there was nothing, or something of another version."""
-    try:
-        return EngineStatus.model_validate(before) if before else None
-    except ValidationError:
-        return None

@@ -2,8 +2,6 @@
 
 from typing import Any, Final
 
-from pydantic import ValidationError
-
 from llmfleet.api.v1alpha1.status import ByteRange, Compared, ComparedTokens, MemoryStatus, PlanStatus, TokenRange
 from llmfleet.planning.plan import Plan, Range, Verdict
 from llmfleet.resources.blueprint import Manifest
@@ -23,7 +21,7 @@ def plan_status(plan: Plan, before: Manifest | None, measured: Measured | None, 
     `steady` says that every replica is of the present specification, so that what they measured can be compared with its estimate. While that is not so, what
     was shown stays for as long as the estimate is the same.
     """
-    shown = _read(before)
+    shown = PlanStatus.from_wire(before)
     if not steady:
         measured = _shown_before(shown) if shown is not None and _same_estimate(plan, shown) else None
     elif measured is not None:
@@ -108,14 +106,6 @@ def _steadied(measured: Measured, before: Measured | None) -> Measured:
 
 def _steady(new: int | None, old: int | None) -> int | None:
     return old if new is not None and old is not None and abs(new - old) * 100 <= STEADY_PERCENT * old else new
-
-
-def _read(before: Manifest | None) -> PlanStatus | None:
-    """What was shown last; None where there was nothing, or something of another version."""
-    try:
-        return None if before is None else PlanStatus.model_validate(before)
-    except ValidationError:
-        return None
 
 
 def _message(plan: Plan) -> str:
