@@ -73,6 +73,10 @@ MEASURES: Final = (
 )
 
 
+_AS_ON_A_GPU: Final = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
+"""The model runs in the engine's process, as vLLM does with one GPU. Else a process of its own would ask for work in a loop, which is all of a processor here."""
+
+
 class Server:
     """A running vLLM, alone or under our launcher."""
 
@@ -87,12 +91,12 @@ class Server:
         if runtime is not None:
             options = ("--port", str(free_port()), "--engine-port", str(self.port))
             command = [str(python), str(runtime), "launch", *options, "--", *command]
-        quiet = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(scratch / "cache"), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+        quiet = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(scratch / "cache")}
         ours = {"LLMFLEET_TERMINATION_LOG": str(scratch / "termination-log"), "LLMFLEET_SHARED_MEMORY": "", "TMPDIR": str(scratch)}
         self._log = scratch / "log"
         began = time.monotonic()
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, env={**os.environ, **quiet, **ours}, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(command, env={**os.environ, **quiet, **_AS_ON_A_GPU, **ours}, stdout=log, stderr=log, start_new_session=True)
         try:
             while not self._answers():
                 if self._process.poll() is not None or time.monotonic() - began > START_SECONDS:

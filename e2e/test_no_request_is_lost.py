@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from e2e.cluster.processes import Process
-from e2e.fleet import RELEASE, REPOSITORY, SYSTEM, Fleet, answers, example
+from e2e.fleet import RELEASE, REPOSITORY, SYSTEM, Fleet, answers, example, merged
 from e2e.under_load import Load
 from e2e.waiting import eventually
 
@@ -35,10 +35,11 @@ CLIENTS = 24
 TOKENS = 5
 PAUSE_SECONDS = 1.5
 """Between an answer and the client's next request: two processors also have to start engines."""
-ENGINE = {
-    "maxSequences": 16,
-    # Left to itself, each engine ties its worker to the first processor, and all of them share it while the others rest.
-    "env": [{"name": "VLLM_CPU_OMP_THREADS_BIND", "value": "nobind"}, {"name": "OMP_NUM_THREADS", "value": "1"}],
+SERVICE: dict[str, Any] = {
+    # As vLLM serves one GPU: the model runs in the engine's process. On the CPU it would be a process of its own, which asks for work in a loop for a second
+    # after each piece of it: under a load that is all of a processor for each engine, and nothing is left for those that start.
+    "parallelism": {"executor": "uni"},
+    "engine": {"maxSequences": 16, "env": [{"name": "VLLM_ENABLE_V1_MULTIPROCESSING", "value": "0"}, {"name": "OMP_NUM_THREADS", "value": "1"}]},
 }
 OVER_SECONDS = 600
 SELDOM_SECONDS = 2
@@ -48,7 +49,7 @@ SELDOM_SECONDS = 2
 @pytest.fixture(scope="module")
 def load(fleet: Fleet, namespace: str, second_node: str, request: pytest.FixtureRequest) -> Iterator[Load]:
     """Two replicas, one on each node, and the load on them."""
-    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example("pvc-replicas.yaml", engine=ENGINE))
+    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=example("pvc-replicas.yaml", **SERVICE))
     fleet.wait_ready(NAME, namespace, seconds=OVER_SECONDS)
     url = fleet.url(NAME, namespace)
     with Load(fleet, url, MODEL, clients=CLIENTS, max_tokens=TOKENS, pause_seconds=PAUSE_SECONDS) as running:
@@ -80,7 +81,7 @@ def _uids(pods: list[dict[str, Any]]) -> frozenset[str]:
 
 async def test_a_rolling_update(fleet: Fleet, namespace: str, load: Load) -> None:
     before = _uids(fleet.engines(NAME, namespace))
-    manifest = example("pvc-replicas.yaml", engine={**ENGINE, "maxSequences": 12})
+    manifest = example("pvc-replicas.yaml", **merged(SERVICE, {"engine": {"maxSequences": 12}}))
     await _costs_nothing(
         load, "rolling update",
         lambda: fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=manifest),
