@@ -1,4 +1,6 @@
 import os
+import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -113,7 +115,8 @@ def test_a_line_without_end_takes_bounded_memory() -> None:
     assert [len(lines[0]), lines[1]] == [LINE_BYTES, "next"]
 
 
-def test_output_is_passed_on_untouched() -> None:
+def test_output_is_passed_on_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmfleet_runtime.output.GATHER_SECONDS", 0)
     content = b"\x1b[31mred\x1b[0m\r 50%\xff\xfe\n" * 2000 + b"no newline"
     source_read, source_write = os.pipe()
     target_read, target_write = os.pipe()
@@ -130,6 +133,32 @@ def test_output_is_passed_on_untouched() -> None:
     os.close(target_read)
     assert bytes(received) == content
     assert lines[-1] == "no newline"
+
+
+def test_lines_that_come_one_after_the_other_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that is woken for each request's line costs the engine's processors."""
+    source_read, source_write = os.pipe()
+    target_read, target_write = os.pipe()
+    resting, rested = threading.Event(), threading.Event()
+
+    def rest(_: float) -> None:
+        resting.set()
+        assert rested.wait(10)
+
+    monkeypatch.setattr(time, "sleep", rest)
+    lines: list[str] = []
+    writing = pump(source_read, target_write, lines.append)
+    with os.fdopen(source_write, "wb", buffering=0) as source:
+        source.write(b"first\n")
+        assert resting.wait(10)
+        assert os.read(target_read, 65536) == b"first\n", "passed on before the rest"
+        source.write(b"second\n")
+        source.write(b"third\n")
+        rested.set()
+        assert os.read(target_read, 65536) == b"second\nthird\n"
+    writing.join(10)
+    os.close(target_write)
+    os.close(target_read)
 
 
 def test_an_engine_whose_output_nobody_reads_is_not_held_up() -> None:
