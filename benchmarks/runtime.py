@@ -80,6 +80,10 @@ _AS_ON_A_GPU: Final = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS":
 """The model runs in the engine's process, as with one GPU. Else a process of its own would ask for work in a loop, which is all of a processor here."""
 
 
+_PROCESSORS: Final = sorted(os.sched_getaffinity(0))
+"""Under a load the engine has the last one and all else, clients too, the first: a figure must not depend on where the kernel happened to put whom."""
+
+
 class Server:
     """A running vLLM, alone or under our launcher."""
 
@@ -110,6 +114,10 @@ class Server:
             raise
         self.start_seconds = time.monotonic() - began
         self._api_server = self._process.pid if runtime is None else _children(self._process.pid)[0]
+        for engine in _children(self._api_server):
+            _bind(engine, _PROCESSORS[-1])
+        for server in {self._process.pid, self._api_server}:
+            _bind(server, _PROCESSORS[0])
 
     def end(self) -> None:
         """Kill it with all its processes; the launcher's child leads a group of its own."""
@@ -122,7 +130,11 @@ class Server:
         """Have so many streams answered, over as many connections as the engine has places."""
         used = _cpu_seconds(self._api_server)
         began = time.monotonic()
-        times = asyncio.run(_load(self.port, requests))
+        os.sched_setaffinity(0, {_PROCESSORS[0]})
+        try:
+            times = asyncio.run(_load(self.port, requests))
+        finally:
+            os.sched_setaffinity(0, _PROCESSORS)
         seconds = time.monotonic() - began
         return Round(len(times) / seconds, times, (_cpu_seconds(self._api_server) - used) / len(times))
 
@@ -170,6 +182,11 @@ def _children(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+def _bind(pid: int, processor: int) -> None:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {processor})
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -86,6 +86,26 @@ async def test_where_there_is_none_the_old_one_makes_room_and_the_status_says_wh
     assert SLOT in _rollout(fleet, namespace)["message"]
 
 
+async def test_a_quota_that_has_no_place_for_another_replica_is_no_room_either(fleet: Fleet, namespace: str) -> None:
+    fleet.cluster.add_accelerators(SLOT, 2)
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "exact"}, "spec": {"hard": {"pods": "1"}}}
+    fleet.kubectl.must("-n", namespace, "apply", "-f", "-", given=quota)
+
+    def counted() -> bool:
+        found = fleet.kubectl.get("resourcequota", "exact", namespace)
+        return found is not None and found.get("status", {}).get("used") == {"pods": "1"}
+
+    try:
+        await eventually(counted, what="the quota counts the replica")
+        _apply(fleet, namespace, max_sequences=8)
+        strategies, fewest = await _replaced(fleet, namespace)
+        assert strategies == {"Surge", "InPlace"}
+        assert fewest == 0
+        assert "exact" in _rollout(fleet, namespace)["message"]
+    finally:
+        fleet.kubectl.must("-n", namespace, "delete", "resourcequota", "exact")
+
+
 async def test_a_bad_specification_stops_at_its_first_pod_and_the_old_replica_serves_on(fleet: Fleet, namespace: str) -> None:
     fleet.cluster.add_accelerators(SLOT, 2)
     (before,) = fleet.ready_engines(NAME, namespace)
