@@ -5,8 +5,9 @@ compared is each figure with its partner of the same pair. The median of the rat
 
 - *start*: from the start of the process to the first answer of a real request, each time with new processes. Whoever starts second, beside the other, is
   slower; so two pairs, each first once, make one figure: the geometric mean of their ratios.
-- *throughput* and *time to first token*: the two servers of each start get the same load in turn: streams over kept-alive connections, with a key. Two
-  processes of the same program differ by several percent for as long as they live, so what counts is several pairs of servers, not many loads on one.
+- *throughput* and *time to first token*: the two servers of each start get bursts of streams in turn, over kept-alive connections, with a key; a processor here
+  runs a quarter faster in one second than in the next, so a turn lasts a tenth of one. Two processes of the same program differ by several percent for as
+  long as they live, so what counts is several pairs of servers, not many loads on one.
 - *CPU per request* of the API server's process, from the kernel's own account: exact where the others are noisy, and the only place where the middleware runs.
 
 `python -m benchmarks.runtime [--starts 10] [--rounds 8]`; with the defaults a quarter of an hour where nothing else runs.
@@ -113,10 +114,10 @@ class Server:
             self.end()
             raise
         self.start_seconds = time.monotonic() - began
-        self._api_server = self._process.pid if runtime is None else _children(self._process.pid)[0]
-        for engine in _children(self._api_server):
+        self.api_server = self._process.pid if runtime is None else _children(self._process.pid)[0]
+        for engine in _children(self.api_server):
             _bind(engine, _PROCESSORS[-1])
-        for server in {self._process.pid, self._api_server}:
+        for server in {self._process.pid, self.api_server}:
             _bind(server, _PROCESSORS[0])
 
     def end(self) -> None:
@@ -126,18 +127,6 @@ class Server:
                 os.killpg(pid, signal.SIGKILL)
         self._process.wait()
 
-    def load(self, requests: int) -> Round:
-        """Have so many streams answered, over as many connections as the engine has places."""
-        used = _cpu_seconds(self._api_server)
-        began = time.monotonic()
-        os.sched_setaffinity(0, {_PROCESSORS[0]})
-        try:
-            times = asyncio.run(_load(self.port, requests))
-        finally:
-            os.sched_setaffinity(0, _PROCESSORS)
-        seconds = time.monotonic() - began
-        return Round(len(times) / seconds, times, (_cpu_seconds(self._api_server) - used) / len(times))
-
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
@@ -146,36 +135,60 @@ class Server:
         return False
 
 
-async def _load(port: int, requests: int) -> list[float]:
-    body = _request(TOKENS, stream=True)
-    head = (
-        f"POST /v1/completions HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    left = iter(range(requests))
-    times: list[float] = []
+def _load(servers: Sequence[Server], bursts: int) -> list[Round]:
+    """Give servers so many bursts of requests, one over each connection, in turn."""
+    os.sched_setaffinity(0, {_PROCESSORS[0]})
+    try:
+        return asyncio.run(_in_turn(servers, bursts))
+    finally:
+        os.sched_setaffinity(0, _PROCESSORS)
 
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in left:
-            asked = time.monotonic()
-            writer.write(head.encode() + body)
-            answer = await reader.readuntil(b"\r\n\r\n")
-            if not answer.startswith(b"HTTP/1.1 200"):
-                raise AssertionError(answer)
-            answer = await reader.readuntil(b"\n\n")
-            times.append(time.monotonic() - asked)
-            while not answer.endswith(b"0\r\n\r\n"):
-                answer = answer[-4096:] + await reader.read(65536)
-            if b"data: [DONE]" not in answer:
-                raise AssertionError(answer)
+
+async def _in_turn(servers: Sequence[Server], bursts: int) -> list[Round]:
+    clients = {server: [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CONNECTIONS)] for server in servers}
+    seconds, cpu_seconds = dict.fromkeys(servers, 0.0), dict.fromkeys(servers, 0.0)
+    first_token_seconds: dict[Server, list[float]] = {server: [] for server in servers}
+    for number in range(bursts):
+        for server in servers if number % 2 else reversed(servers):
+            used, began = _cpu_seconds(server.api_server), time.monotonic()
+            first_token_seconds[server] += await asyncio.gather(*(_ask(*client) for client in clients[server]))
+            seconds[server] += time.monotonic() - began
+            cpu_seconds[server] += _cpu_seconds(server.api_server) - used
+    for _, writer in (client for group in clients.values() for client in group):
         writer.close()
+    requests = bursts * CONNECTIONS
+    return [Round(requests / seconds[server], first_token_seconds[server], cpu_seconds[server] / requests) for server in servers]
 
-    await asyncio.gather(*(client() for _ in range(CONNECTIONS)))
-    return times
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> float:
+    """Have a stream answered, and return the seconds to its first token."""
+    asked = time.monotonic()
+    writer.write(_STREAM)
+    answer = await reader.readuntil(b"\r\n\r\n")
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise AssertionError(answer)
+    answer = await reader.readuntil(b"\n\n")
+    seconds = time.monotonic() - asked
+    while not answer.endswith(b"0\r\n\r\n"):
+        answer = answer[-4096:] + await reader.read(65536)
+    if b"data: [DONE]" not in answer:
+        raise AssertionError(answer)
+    return seconds
 
 
 def _request(tokens: int, *, stream: bool = False) -> bytes:
     return json.dumps({"model": "tiny", "prompt": "The quick brown fox", "max_tokens": tokens, "ignore_eos": True, "stream": stream}).encode()
+
+
+def _stream() -> bytes:
+    body = _request(TOKENS, stream=True)
+    head = (
+        f"POST /v1/completions HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_STREAM: Final = _stream()
 
 
 def _children(pid: int) -> list[int]:
@@ -221,7 +234,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="vLLM under launcher and middleware against vLLM alone, as ratios.")
     parser.add_argument("--starts", type=int, default=10, help="pairs of starts, an even number (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=8, help="pairs of loads in each (default %(default)s)")
-    parser.add_argument("--requests", type=int, default=200, help="requests of a load (default %(default)s)")
+    parser.add_argument("--bursts", type=int, default=24, help="bursts of requests of each in a load (default %(default)s)")
     options = parser.parse_args()
     if options.starts < 2 or options.starts % 2:
         parser.error(f"--starts {options.starts}: each is first as often as the other, so it must be an even number")
@@ -237,12 +250,11 @@ def main() -> None:
             with _both(scratch, runtime, ours_first=pair % 2 == 1) as (bare, ours):
                 starts.append(ours.start_seconds / bare.start_seconds)
                 print(f"- start {pair + 1}: {starts[-1]:.3f}", file=sys.stderr)
-                for server in (bare, ours):  # The first load of a server is slower than the rest.
-                    server.load(options.requests)
+                _load((ours, bare), options.bursts)  # The first load of a server is slower than the rest.
                 for number in range(options.rounds):
-                    measured = {server: server.load(options.requests) for server in ((ours, bare) if number % 2 else (bare, ours))}
-                    rounds.append((measured[ours], measured[bare]))
-                    print(f"- load {number + 1}: {', '.join(f'{m.of(measured[ours]) / m.of(measured[bare]):.3f}' for m in MEASURES)}", file=sys.stderr)
+                    of_ours, of_bare = _load((ours, bare), options.bursts)
+                    rounds.append((of_ours, of_bare))
+                    print(f"- load {number + 1}: {', '.join(f'{m.of(of_ours) / m.of(of_bare):.3f}' for m in MEASURES)}", file=sys.stderr)
     print(f"{'llmfleet / vLLM alone':36} {'median':>6}   {'middle half':>15}   {'all':>15}   {'pairs':>5}   target")
     for measure in MEASURES:
         print(_row(measure.name, [measure.of(ours) / measure.of(bare) for ours, bare in rounds], measure.target))

@@ -14,6 +14,7 @@ from e2e.chat import Answer
 from e2e.cluster import binaries
 from e2e.cluster.provider import ClusterProvider
 from e2e.kubectl import Kubectl
+from llmfleet.kube.objects import is_ready
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SYSTEM = "llmfleet-system"
@@ -103,9 +104,7 @@ class Fleet:
 
     def ready_engines(self, name: str, namespace: str) -> list[dict[str, Any]]:
         """Return those of them that answer."""
-        return [
-            pod for pod in self.engines(name, namespace) if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
-        ]
+        return [pod for pod in self.engines(name, namespace) if is_ready(pod)]
 
     def url(self, name: str, namespace: str) -> str:
         """Return the Service's base URL by its address: this machine does not ask the cluster's DNS."""

@@ -18,6 +18,7 @@ from e2e.cluster.processes import Process
 from e2e.fleet import RELEASE, REPOSITORY, SYSTEM, Fleet, answers, example, merged
 from e2e.under_load import Load
 from e2e.waiting import eventually
+from llmfleet.kube.objects import is_ready
 
 REQUESTS = int(os.environ.get("LLMFLEET_REQUESTS", "0"))
 """Over all disruptions that may cost nothing."""
@@ -70,7 +71,7 @@ async def _costs_nothing(load: Load, name: str, disrupt: Callable[[], object], o
 def _replicas_are(fleet: Fleet, namespace: str, number: int, *, without: frozenset[str] = frozenset()) -> bool:
     """So many replicas answer, none of these is among them, and no other is left."""
     pods = fleet.kubectl.items("pods", namespace, "-l", f"llmfleet.dev/service={NAME},llmfleet.dev/role=engine")
-    ready = [pod for pod in pods if any(condition["type"] == "Ready" and condition["status"] == "True" for condition in pod["status"].get("conditions", ()))]
+    ready = [pod for pod in pods if is_ready(pod)]
     assert (len(pods), len(ready)) == (number, number), [(pod["metadata"]["name"], pod["status"]["phase"]) for pod in pods]
     return without.isdisjoint(_uids(pods))
 

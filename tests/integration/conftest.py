@@ -64,7 +64,7 @@ def client(control_plane: ControlPlane, session: aiohttp.ClientSession) -> Clien
 @pytest.fixture
 async def kubelet(client: Client) -> AsyncIterator[Kubelet]:
     """Pods of Jobs come to their end; a test may say to which."""
-    async with at_work(client) as running:
+    async with at_work(Kubelet(client)) as running:
         yield running
 
 

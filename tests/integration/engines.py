@@ -5,8 +5,7 @@ The nodes are names: what runs on them is played. What makes, counts, replaces a
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -15,9 +14,9 @@ import aiohttp
 
 from llmfleet import names
 from llmfleet.kube.client import Client
-from llmfleet.kube.errors import ApiError
 from llmfleet.kube.kinds import POD
-from llmfleet.kube.objects import Object, labels_of, uid_of
+from llmfleet.kube.objects import Object, is_ready, labels_of, uid_of
+from tests.integration.kubelet import say
 
 BETWEEN_LOOKS_SECONDS = 0.1
 NODE = "engines"
@@ -69,7 +68,7 @@ class Engines:
     @property
     def ready(self) -> list[Object]:
         """Pods that answer and stay."""
-        return [pod for pod in self.pods if _ready(pod) and not _leaving(pod)]
+        return [pod for pod in self.pods if is_ready(pod) and not _leaving(pod)]
 
     async def run(self) -> None:
         beat = 0.0
@@ -79,7 +78,7 @@ class Engines:
                 beat = now
             self.pods = list(await self.client.list(POD, namespace=self.namespace, label_selector=f"{names.LABEL_ROLE}={names.ROLE_ENGINE}"))
             # One on its way out serves until it is gone.
-            self.least_ready = min(self.least_ready, sum(map(_ready, self.pods)))
+            self.least_ready = min(self.least_ready, sum(map(is_ready, self.pods)))
             placed = sum("nodeName" in pod["spec"] for pod in self.pods)
             for pod in self.pods:
                 if _leaving(pod):
@@ -107,7 +106,7 @@ class Engines:
     async def _leave_waiting(self, pod: Object) -> None:
         if not pod["status"].get("conditions"):
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": NO_ROOM}
-            await self._say(pod, {"conditions": [{**condition, "lastTransitionTime": time_ago(self.waiting_since_seconds)}]})
+            await say(self.client, pod, {"conditions": [{**condition, "lastTransitionTime": time_ago(self.waiting_since_seconds)}]})
 
     async def _fares(self, pod: Object, fate: Fate) -> None:
         if isinstance(fate, Fails):
@@ -115,16 +114,9 @@ class Engines:
             ends = self._ends.get(uid_of(pod), 0) + 1
             if ends <= fate.times:
                 self._ends[uid_of(pod)] = ends
-                await self._say(pod, _failed(fate.message, ends))
-        elif _ready(pod) != (fate == "answers") or "containerStatuses" not in pod["status"]:
-            await self._say(pod, _running(ready=fate == "answers"))
-
-    async def _say(self, pod: Object, status: Mapping[str, Any]) -> None:
-        try:
-            await self.client.merge_patch(POD, self.namespace, pod["metadata"]["name"], {"status": status}, subresource="status")
-        except ApiError as error:
-            if not error.not_found and not error.conflict:
-                raise
+                await say(self.client, pod, _failed(fate.message, ends))
+        elif is_ready(pod) != (fate == "answers") or "containerStatuses" not in pod["status"]:
+            await say(self.client, pod, _running(ready=fate == "answers"))
 
     async def _heartbeat(self) -> None:
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
@@ -143,10 +135,6 @@ def _path(pod: Object) -> str:
 
 def _leaving(pod: Object) -> bool:
     return "deletionTimestamp" in pod["metadata"]
-
-
-def _ready(pod: Object) -> bool:
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in pod["status"].get("conditions", ()))
 
 
 def _conditions(*, ready: bool) -> list[dict[str, Any]]:
@@ -176,16 +164,3 @@ def _failed(message: Mapping[str, Any], ends: int) -> dict[str, Any]:
         "conditions": _conditions(ready=False),
         "containerStatuses": [_container(False, ends - 1, waiting, {"terminated": terminated})],
     }
-
-
-@asynccontextmanager
-async def engines_at_work(client: Client, session: aiohttp.ClientSession, server: str, namespace: str) -> AsyncIterator[Engines]:
-    """Engines for as long as the block lasts."""
-    engines = Engines(client, session, server, namespace)
-    task = asyncio.create_task(engines.run())
-    try:
-        yield engines
-    finally:
-        task.cancel()
-        done = await asyncio.gather(task, return_exceptions=True)
-        assert isinstance(done[0], asyncio.CancelledError), done

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from llmfleet import names
 from llmfleet.kube.client import Client
@@ -60,29 +60,38 @@ class Kubelet:
                 role = pod["metadata"]["labels"][names.LABEL_ROLE]
                 ending = self.endings[role]
                 if ending is not None and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and "deletionTimestamp" not in pod["metadata"]:
-                    await self.say(pod, ending.status(role))
+                    await say(self.client, pod, ending.status(role))
             await asyncio.sleep(BETWEEN_LOOKS_SECONDS)
 
     async def runs(self, pod: Object, address: str) -> None:
         """Have a pod run at an address."""
-        await self.say(pod, _status("Running", pod["metadata"]["labels"][names.LABEL_ROLE], {"running": {"startedAt": "2026-11-21T09:00:00Z"}}, address))
+        await say(
+            self.client, pod, _status("Running", pod["metadata"]["labels"][names.LABEL_ROLE], {"running": {"startedAt": "2026-11-21T09:00:00Z"}}, address)
+        )
 
-    async def say(self, pod: Object, status: Mapping[str, Any]) -> None:
-        """Write the status of a pod, unless it is gone by now."""
-        try:
-            await self.client.merge_patch(POD, pod["metadata"]["namespace"], pod["metadata"]["name"], {"status": status}, subresource="status")
-        except ApiError as error:
-            if not error.not_found and not error.conflict:
-                raise
+
+async def say(client: Client, pod: Object, status: Mapping[str, Any]) -> None:
+    """Write the status of a pod, unless it is gone by now."""
+    try:
+        await client.merge_patch(POD, pod["metadata"]["namespace"], pod["metadata"]["name"], {"status": status}, subresource="status")
+    except ApiError as error:
+        if not error.not_found and not error.conflict:
+            raise
+
+
+class _Runs(Protocol):
+    async def run(self) -> None: ...
+
+
+Edge = TypeVar("Edge", bound=_Runs)
 
 
 @asynccontextmanager
-async def at_work(client: Client) -> AsyncIterator[Kubelet]:
-    """A kubelet for as long as the block lasts."""
-    kubelet = Kubelet(client)
-    task = asyncio.create_task(kubelet.run())
+async def at_work(edge: Edge) -> AsyncIterator[Edge]:
+    """What plays the nodes' part, for as long as the block lasts."""
+    task = asyncio.create_task(edge.run())
     try:
-        yield kubelet
+        yield edge
     finally:
         task.cancel()
         done = await asyncio.gather(task, return_exceptions=True)

@@ -15,7 +15,8 @@ from e2e.waiting import eventually, throughout
 from llmfleet.kube.client import Client
 from llmfleet.kube.kinds import DEPLOYMENT, POD
 from llmfleet.kube.objects import Object
-from tests.integration.engines import NO_ROOM, Engines, Fails, Fate, engines_at_work, revision_of
+from tests.integration.engines import NO_ROOM, Engines, Fails, Fate, revision_of
+from tests.integration.kubelet import at_work
 from tests.integration.operator_process import Operator, condition, quiet, service, status_of
 
 OUT_OF_MEMORY = {"reason": "KVCacheTooSmall", "message": "(1024) needs 0.25 GiB", "remedy": "lower model.maxLength to 384", "state": "Starting", "exitCode": 1}
@@ -25,7 +26,7 @@ IN_PLACE = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavai
 
 @pytest.fixture
 async def engines(client: Client, session: aiohttp.ClientSession, control_plane: ControlPlane, namespace: str) -> AsyncIterator[Engines]:
-    async with engines_at_work(client, session, control_plane.server, namespace) as running:
+    async with at_work(Engines(client, session, control_plane.server, namespace)) as running:
         yield running
 
 
