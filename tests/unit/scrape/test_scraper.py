@@ -186,7 +186,7 @@ async def test_a_pod_that_hangs_delays_only_its_own_service(world: World, engine
 async def test_a_service_whose_pods_all_hang_does_not_blind_another(engine: FakeEngine) -> None:
     """As when a node pool is gone: round after round the neighbour is heard, within an interval of 5 s."""
     async with session() as client, FakeEngine(hangs=True).serving() as hanging:
-        world = World(client, concurrency=CONCURRENCY, service_seconds=0.2)
+        world = World(client, concurrency=CONCURRENCY, service_seconds=1)
         stuck = [hanging.target(f"stuck-{number}") for number in range(320)]
         world.services = {("team", "stuck"): stuck, KEY: [engine.target(f"chat-{number}") for number in range(20)]}
         for _ in range(3):
