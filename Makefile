@@ -50,7 +50,7 @@ variants: prerequisites .venv/ready ## every service of e2e/variants.py in pods:
 no-request-lost: prerequisites .venv/ready ## ten thousand requests through every disruption, on two nodes: a quarter of an hour, so not part of `test`
 	LLMFLEET_REQUESTS=10000 $(PYTHON) -m pytest e2e/test_no_request_is_lost.py
 
-benchmark-runtime: prerequisites .venv/ready ## vLLM under launcher and middleware against vLLM alone, in ratios: about a quarter of an hour, on an idle machine
+benchmark-runtime: prerequisites .venv/ready ## vLLM under launcher and middleware against vLLM alone, in ratios: about eight minutes, on an idle machine
 	$(PYTHON) -m benchmarks.runtime
 
 generate: .venv/ready ## crds/, the chart's copy of it and its values schema, docs/reference.md, docs/planning.md, docs/troubleshooting.md, the output in docs/cli.md

@@ -10,7 +10,7 @@ compared is each figure with its partner of the same pair. The median of the rat
   long as they live, so what counts is several pairs of servers, not many loads on one.
 - *CPU per request* of the API server's process, from the kernel's own account: exact where the others are noisy, and the only place where the middleware runs.
 
-`python -m benchmarks.runtime [--starts 10] [--rounds 8]`; with the defaults a quarter of an hour where nothing else runs.
+`python -m benchmarks.runtime [--starts 6] [--rounds 8]`; with the defaults about eight minutes where nothing else runs.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def _row(name: str, ratios: Iterable[float], target: str) -> str:
 def main() -> None:
     """Measure, and print one line for each figure."""
     parser = argparse.ArgumentParser(description="vLLM under launcher and middleware against vLLM alone, as ratios.")
-    parser.add_argument("--starts", type=int, default=10, help="pairs of starts, an even number (default %(default)s)")
+    parser.add_argument("--starts", type=int, default=6, help="pairs of starts, an even number (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=8, help="pairs of loads in each (default %(default)s)")
     parser.add_argument("--bursts", type=int, default=24, help="bursts of requests of each in a load (default %(default)s)")
     options = parser.parse_args()
