@@ -84,6 +84,14 @@ class Launched:
     def exit_code(self) -> int:
         return self.process.wait(PATIENCE_SECONDS)
 
+    def kill_container(self) -> None:
+        """Kill the launcher and all that it started, which leads a group of its own."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        self.process.kill()
+        for child in map(int, children):
+            with suppress(ProcessLookupError):
+                os.killpg(child, signal.SIGKILL)
+
     def termination(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.termination_log.read_text())
         return document
@@ -115,16 +123,12 @@ def launched(
             process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
     else:
         process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    children: set[int] = set()
+    launch = Launched(process, port, engine_port, log, output)
     try:
-        yield Launched(process, port, engine_port, log, output)
+        yield launch
     finally:
         if process.poll() is None:
-            children = {int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()}
-            process.kill()
-        for child in children:
-            with suppress(ProcessLookupError):
-                os.killpg(child, signal.SIGKILL)
+            launch.kill_container()
         process.communicate()
 
 

@@ -355,7 +355,8 @@ def test_a_failure_is_told_by_the_next_container_of_the_pod(tmp_path: Path) -> N
 def test_a_container_that_is_killed_whole_is_told_by_the_next_one(tmp_path: Path) -> None:
     with launched(tmp_path) as launch:
         launch.until_ready()
-        launch.process.kill()
+        launch.kill_container()
+        assert launch.exit_code() == -signal.SIGKILL
     with launched(tmp_path) as launch:
         launch.until_ready()
         previous = launch.report()["previousFailure"]
