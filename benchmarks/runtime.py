@@ -77,10 +77,6 @@ MEASURES: Final = (
 )
 
 
-_AS_ON_A_GPU: Final = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
-"""The model runs in the engine's process, as with one GPU. Else a process of its own would ask for work in a loop, which is all of a processor here."""
-
-
 _PROCESSORS: Final = sorted(os.sched_getaffinity(0))
 """Under a load the engine has the last one and all else, clients too, the first: a figure must not depend on where the kernel happened to put whom."""
 
@@ -100,11 +96,12 @@ class Server:
             options = ("--port", str(free_port()), "--engine-port", str(self.port))
             command = [str(python), str(runtime), "launch", *options, "--", *command]
         quiet = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(scratch / "cache"), "PYTHONHASHSEED": "0"}
+        quiet |= vllm_environment.IN_ONE_PROCESS
         ours = {"LLMFLEET_TERMINATION_LOG": str(scratch / "termination-log"), "LLMFLEET_SHARED_MEMORY": "", "TMPDIR": str(scratch)}
         self._log = scratch / "log"
         began = time.monotonic()
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, env={**os.environ, **quiet, **_AS_ON_A_GPU, **ours}, stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(command, env={**os.environ, **quiet, **ours}, stdout=log, stderr=log, start_new_session=True)
         try:
             while not self._answers():
                 if self._process.poll() is not None or time.monotonic() - began > START_SECONDS:

