@@ -39,7 +39,7 @@ test-unit: .venv/ready ## pure functions and fakes at the edge: seconds
 	$(PYTHON) -m pytest tests/unit
 
 test-integration: prerequisites .venv/ready ## the operator on a real API server with its controllers, no node
-	$(PYTHON) -m pytest tests/integration
+	$(PYTHON) -m pytest tests/integration --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 e2e: prerequisites .venv/ready ## real node, real vLLM, real HPA
 	$(PYTHON) -m pytest e2e

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster import vllm_environment
 from e2e.cluster.processes import Process
 from e2e.fleet import RELEASE, REPOSITORY, SYSTEM, Fleet, answers, example, merged
 from e2e.under_load import Load
@@ -37,11 +36,7 @@ CLIENTS = 24
 TOKENS = 5
 PAUSE_SECONDS = 1.5
 """Between an answer and the client's next request: two processors also have to start engines."""
-SERVICE: dict[str, Any] = {
-    "parallelism": {"executor": "uni"},
-    "engine": {"maxSequences": 16, "env": [{"name": name, "value": value} for name, value in vllm_environment.IN_ONE_PROCESS.items()]},
-}
-"""The processors are left to engines that start."""
+SERVICE: dict[str, Any] = {"engine": {"maxSequences": 16}}
 OVER_SECONDS = 600
 SELDOM_SECONDS = 2
 """Between two looks at the cluster, which cost the processors of the engines."""

@@ -234,7 +234,12 @@ IMAGES: dict[str, Image] = {
     "vllm-cpu": Image(
         VLLM_CPU,
         lambda: content_key(base_root.ENGINE.key, vllm_environment.key()),
-        ImageConfiguration(("vllm", "serve"), user="2000:0", environment=(_PATH, "HOME=/home/vllm", "USER=vllm"), working_directory="/home/vllm"),
+        ImageConfiguration(
+            ("vllm", "serve"),
+            user="2000:0",
+            environment=(_PATH, "HOME=/home/vllm", "USER=vllm", *(f"{name}={value}" for name, value in vllm_environment.IN_ONE_PROCESS.items())),
+            working_directory="/home/vllm",
+        ),
         _vllm_layers,
     ),
 }

@@ -27,9 +27,8 @@ NAMESPACE = "operators"
 WEBHOOKS = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:llmfleet"
 
-
-PATIENCE_SECONDS = 240
-"""Of one command: the API server takes its time to let a definition go that is a few seconds old, above all on a busy machine."""
+PATIENCE_SECONDS = 120
+"""Of one command."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,20 @@ def tools(cluster: Tools) -> Iterator[Tools]:
     for found in cluster.get("apiservices")["items"]:
         if found["spec"].get("group") == "custom.metrics.k8s.io":
             cluster.kubectl("delete", "apiservice", found["metadata"]["name"])
-    cluster.kubectl("delete", "customresourcedefinition", "--all")
+    delete_definitions(cluster)
+
+
+def delete_definitions(cluster: Tools) -> None:
+    """Delete and, where it hangs, remind.
+
+    The API server's finalizer fails at first ("storage is (re)initializing"). Where its second try is made with the definition as it was before the first, it takes
+    the conflict for somebody else's change and waits for news of that: until its resync after 5 minutes (Kubernetes 1.36, crd_finalizer.go). Any change is news.
+    """
+    cluster.kubectl("delete", "customresourcedefinition", "--all", "--wait=false")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while cluster.run("kubectl", "wait", "--for=delete", "customresourcedefinition", "--all", "--timeout=2s").returncode != 0:
+        assert time.monotonic() < deadline, cluster.get("customresourcedefinitions")
+        cluster.run("kubectl", "annotate", "--overwrite", "customresourcedefinition", "--all", f"reminded-at={time.monotonic()}")
 
 
 def install(tools: Tools, *arguments: str, name: str = "llmfleet", namespace: str = NAMESPACE) -> None:

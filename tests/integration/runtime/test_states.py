@@ -1,6 +1,6 @@
 """What happens in each state of the launcher when a signal comes, a process of the engine is killed, or one hangs. docs/engine-pod.md has it as a table.
 
-The engine is a fake, so that every state lasts as long as a test needs; test_real_states.py has the rows that are vLLM's own behaviour.
+The engine is a fake, so that every state lasts as long as a test needs; test_states_of_vllm.py has the rows that are vLLM's own behaviour.
 """
 
 import http.client
@@ -320,6 +320,20 @@ def test_an_engine_that_hangs_in_draining_is_not_waited_for(tmp_path: Path) -> N
         assert ends(launch) == (1, "EngineStalled", "Draining")
 
 
+def test_a_server_that_hangs_in_draining_is_not_waited_for(tmp_path: Path) -> None:
+    with in_draining(tmp_path, options=(STALL, LONG)) as launch:
+        kill(tmp_path / "server", signal.SIGSTOP)
+        assert ends(launch) == (1, "EngineStalled", "Draining")
+
+
+def test_a_server_that_does_not_stop_when_it_is_told_is_killed(tmp_path: Path) -> None:
+    with in_draining(tmp_path, options=("--drain-timeout-seconds=0.5",)) as launch:
+        server = pid_in(tmp_path / "server")
+        os.kill(server, signal.SIGSTOP)
+        assert stopped_cleanly(launch)
+        assert not Path(f"/proc/{server}").exists()
+
+
 # --- Stopped, Failed ---------------------------------------------------------------------------------------------------
 
 
@@ -333,6 +347,25 @@ def test_a_signal_after_the_engine_s_end_does_not_change_how_it_ended(tmp_path: 
         launch.signal(number)
         kill(escaped)
         assert ends(launch) == (3, "EngineFailed", "Serving")
+
+
+# --- The launcher itself ----------------------------------------------------------------------------------------------
+
+
+def test_a_launcher_that_hangs_answers_no_probe_and_its_engine_goes_on(tmp_path: Path) -> None:
+    with serving(tmp_path, options=(STALL, LONG)) as launch:
+        launch.signal(signal.SIGSTOP)
+        connection = http.client.HTTPConnection("127.0.0.1", launch.port, timeout=1)  # as the kubelet's probes
+        connection.request("GET", "/livez")
+        with pytest.raises(TimeoutError):
+            connection.getresponse()
+        stream = launch.open_stream()
+        launch.steer(go_on=True)
+        assert b"[DONE]" in stream.read()
+        launch.signal(signal.SIGCONT)
+        assert launch.status("/livez") == 200, "the time in which nobody looked is not held against the engine"
+        launch.signal()
+        assert stopped_cleanly(launch)
 
 
 # --- The container before ----------------------------------------------------------------------------------------------
