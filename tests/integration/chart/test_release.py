@@ -95,8 +95,9 @@ def tools(cluster: Tools) -> Iterator[Tools]:
 def delete_definitions(cluster: Tools) -> None:
     """Delete and, where it hangs, remind.
 
-    The API server's finalizer fails at first ("storage is (re)initializing"). Where its second try is made with the definition as it was before the first, it takes
-    the conflict for somebody else's change and waits for news of that: until its resync after 5 minutes (Kubernetes 1.36, crd_finalizer.go). Any change is news.
+    The API server's finalizer fails at first ("storage is (re)initializing"). Where its second try is made with the definition as it was before the
+    first, it takes the conflict for somebody else's change and waits for news of that: until its resync after 5 minutes (Kubernetes 1.36,
+    crd_finalizer.go). Any change is news.
     """
     cluster.kubectl("delete", "customresourcedefinition", "--all", "--wait=false")
     deadline = time.monotonic() + PATIENCE_SECONDS
