@@ -98,7 +98,7 @@ def test_files_that_this_user_may_not_read_are_told_with_the_remedy(commands: Co
     folder = models.single_file(tmp_path / "claim/llama")
     (folder / "config.json").chmod(0o600)
     for path in (tmp_path, *(parent for parent in tmp_path.parents if parent.name.startswith(("pytest-", "popen-")))):
-        path.chmod(0o755)
+        path.chmod(0o777)
     found = commands.inspect(folder, wrapper=("setpriv", "--reuid=65532", "--clear-groups"))
     assert found.reason == "ModelAccessDenied"
     assert "this pod's user 65532 may not read it" in found.told["message"]

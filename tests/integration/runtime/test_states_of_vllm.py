@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -27,8 +28,12 @@ def vllm(directory: Path, *options: str) -> Iterator[Launched]:
     program = (python, "-P", str(Path(__file__).with_name("forking_vllm.py")), "serve", str(tiny_model.ensure()), "--host=127.0.0.1")
     engine = ("--served-model-name=tiny", "--enforce-eager", "--kv-cache-memory-bytes=64M", "--max-num-seqs=4", "--max-model-len=2048")
     quiet = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(directory / "cache"), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-    with launched(directory, *engine, program=program, options=("--drain-timeout-seconds=120", *options), environment=quiet, keep_output=True) as launch:
-        yield launch
+    # The path of a socket has 107 characters at most, and a test's directory may have more.
+    with TemporaryDirectory() as sockets:
+        environment = {**quiet, "VLLM_RPC_BASE_PATH": sockets}
+        drain = "--drain-timeout-seconds=120"
+        with launched(directory, *engine, program=program, options=(drain, *options), environment=environment, keep_output=True) as launch:
+            yield launch
 
 
 def serving(launch: Launched) -> None:
@@ -48,8 +53,13 @@ def stream(launch: Launched, tokens: int) -> http.client.HTTPResponse:
 
 def pid_of(launch: Launched, process: str) -> int:
     """Of the engine or the worker, by the name that vLLM gives it in its log."""
-    found = eventually(lambda: re.findall(rf"\({process} pid=(\d+)\)", launch.output.read_text()), within_seconds=START_SECONDS)
-    return int(found[-1])
+
+    def found() -> list[str]:
+        text = launch.output.read_text()
+        assert launch.process.poll() is None, text[-5000:]
+        return re.findall(rf"\({process} pid=(\d+)\)", text)
+
+    return int(eventually(found, within_seconds=START_SECONDS)[-1])
 
 
 def ended(launch: Launched) -> tuple[int, str, str]:
