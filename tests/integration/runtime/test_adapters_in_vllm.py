@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster import tiny_model, vllm_environment
-from tests.integration.runtime.launched import Launched, eventually, launched
+from tests.integration.runtime.launched import Launched, eventually
 from tests.integration.runtime.loras import write_lora
+from tests.integration.runtime.real_vllm import launched_vllm, serving
 
 START_SECONDS = 420
 KEY = "sk-users"
@@ -102,26 +102,17 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
     write_lora(claim / "large", 5, rank=16)
     write_lora(claim / "alien", 6, modules={"nose_proj": (128, 128)})
     write_lora(claim / "wide", 7, modules={"q_proj": (256, 128)})
-    python = str(vllm_environment.host_python())
-    program = (python, "-P", str(Path(__file__).with_name("forking_vllm.py")), "serve", str(tiny_model.ensure()), "--host=127.0.0.1")
-    engine = ("--served-model-name=tiny", "--enforce-eager", "--kv-cache-memory-bytes=64M", "--max-num-seqs=4", "--max-model-len=2048", f"--api-key={KEY}")
     lora = ("--enable-lora", "--max-loras=2", "--max-lora-rank=8")
-    quiet = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(directory / "cache"), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-    environment = {**quiet, "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true"}
     file = mounted / "adapters.json"
     file.write_text("[]")
-    with launched(directory, *engine, *lora, program=program, options=(f"--adapters={file}",), environment=environment, keep_output=True) as launch:
+    environment = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true"}
+    with launched_vllm(directory, f"--api-key={KEY}", *lora, options=(f"--adapters={file}",), environment=environment) as launch:
         yield Pod(launch, file, claim, fetched)
-
-
-def serving(launch: Launched) -> None:
-    eventually(lambda: launch.status("/readyz"), lambda status: status == 200 or launch.process.poll() is not None, within_seconds=START_SECONDS)
-    assert launch.process.poll() is None, launch.output.read_text()[-5000:]
 
 
 def test_a_pod_is_ready_with_every_adapter_that_can_be_had(pod: Pod) -> None:
     pod.wants(sql="sql", fr="fr", de="de", alien="alien", large="large", wide="wide", nowhere="nowhere")
-    serving(pod.launch)
+    serving(pod.launch, START_SECONDS)
     good = dict.fromkeys(("sql", "fr", "de"), "Loaded")
     assert pod.states() == good | dict.fromkeys(("alien", "large", "wide", "nowhere"), "Failed")
     assert pod.message("large") == "rank 16 exceeds adapters.maxRank 8: raise it"

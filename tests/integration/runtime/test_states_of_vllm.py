@@ -5,15 +5,13 @@ import json
 import os
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
-from e2e.cluster import tiny_model, vllm_environment
-from tests.integration.runtime.launched import Launched, eventually, launched
+from tests.integration.runtime.launched import Launched, eventually
+from tests.integration.runtime.real_vllm import launched_vllm, serving
 
 START_SECONDS = 180
 """A start takes 10 s on an idle machine."""
@@ -21,24 +19,9 @@ START_SECONDS = 180
 pytestmark = pytest.mark.timeout(START_SECONDS + 60)
 
 
-@contextmanager
-def vllm(directory: Path, *options: str) -> Iterator[Launched]:
+def vllm(directory: Path, *options: str) -> AbstractContextManager[Launched]:
     """A launcher whose vLLM has just been started."""
-    python = str(vllm_environment.host_python())
-    program = (python, "-P", str(Path(__file__).with_name("forking_vllm.py")), "serve", str(tiny_model.ensure()), "--host=127.0.0.1")
-    engine = ("--served-model-name=tiny", "--enforce-eager", "--kv-cache-memory-bytes=64M", "--max-num-seqs=4", "--max-model-len=2048")
-    quiet = {"VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1", "XDG_CACHE_HOME": str(directory / "cache"), "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-    # The path of a socket has 107 characters at most, and a test's directory may have more.
-    with TemporaryDirectory() as sockets:
-        environment = {**quiet, "VLLM_RPC_BASE_PATH": sockets}
-        drain = "--drain-timeout-seconds=120"
-        with launched(directory, *engine, program=program, options=(drain, *options), environment=environment, keep_output=True) as launch:
-            yield launch
-
-
-def serving(launch: Launched) -> None:
-    eventually(lambda: launch.status("/readyz"), lambda status: status == 200 or launch.process.poll() is not None, within_seconds=START_SECONDS)
-    assert launch.process.poll() is None, launch.output.read_text()[-5000:]
+    return launched_vllm(directory, options=("--drain-timeout-seconds=120", *options))
 
 
 def stream(launch: Launched, tokens: int) -> http.client.HTTPResponse:
@@ -88,7 +71,7 @@ def test_the_death_of_the_engine_while_it_initialises_is_a_failure(tmp_path: Pat
 
 def test_streams_are_finished_and_no_later_one_is_lost(tmp_path: Path) -> None:
     with vllm(tmp_path) as launch:
-        serving(launch)
+        serving(launch, START_SECONDS)
         report = launch.report()
         assert report["requests"]["inFlight"] == 0, "vLLM counts with the middleware"
         assert [phase["name"] for phase in report["phases"]] == ["Preflight", "Imports", "Weights", "KVCache", "Warming"]
@@ -107,7 +90,7 @@ def test_streams_are_finished_and_no_later_one_is_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize("process", ["EngineCore", "Worker"])
 def test_the_death_of_a_process_is_a_failure_though_vllm_ends_with_0(tmp_path: Path, process: str) -> None:
     with vllm(tmp_path) as launch:
-        serving(launch)
+        serving(launch, START_SECONDS)
         running = stream(launch, 2000)
         os.kill(pid_of(launch, process), signal.SIGKILL)
         assert ended(launch) == (1, "EngineDied", "Serving")
@@ -116,7 +99,7 @@ def test_the_death_of_a_process_is_a_failure_though_vllm_ends_with_0(tmp_path: P
 
 def test_an_engine_that_hangs_is_not_alive_with_or_without_requests_and_ends_as_stalled(tmp_path: Path) -> None:
     with vllm(tmp_path, "--stall-timeout-seconds=5") as launch:
-        serving(launch)
+        serving(launch, START_SECONDS)
         engine = pid_of(launch, "EngineCore")
         running = stream(launch, 1500)
         os.kill(engine, signal.SIGSTOP)
